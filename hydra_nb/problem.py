@@ -1,0 +1,257 @@
+"""One routing problem as arrays: the only place where shortfall, gates and eligibility are made.
+
+The argmin of `matching`, the integer program of `solver` and every view read the same
+`RoutingProblem`, so they cannot disagree on what is eligible.
+
+Notation (queries q, models m, dimensions k):
+
+- shortfall  s_qm = Σ_k w̃_k · max(0, r_qk − c_mk)                    (HyDRA, Eq. 5)
+- cost       c_qm = tokens_in_q · price_in_m + tokens_out_q · price_out_m, micro-USD
+- allowed    G_q  = models that are available and pass the gates of q
+- eligible   E_q  = { m ∈ G_q : s_qm ≤ max(τ, min over G_q of s_q·) + 1e-9 }
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hydra_nb.catalog import Catalog
+from hydra_nb.dimensions import DIMENSIONS, TOLERANCE, DimensionWeights, weight_vector
+from hydra_nb.errors import InvalidInputError
+from hydra_nb.profile import MODALITIES
+from hydra_nb.profiling import compensated_weights
+from hydra_nb.requirements import Requirements
+from hydra_nb.tokens import DEFAULT_TOKENS_OUTPUT
+
+REGIMES = {"peak quality": 0.01, "conservative": 0.24, "aggressive": 0.64}
+"""The three operating points of τ that the HyDRA paper reports for its own pool."""
+
+DEFAULT_TAU = 0.10
+"""Our choice, between the paper's peak-quality and conservative points; the paper names none."""
+
+Modalities = Iterable[str] | Sequence[Iterable[str]]
+
+
+class RoutingOptions(TypedDict, total=False):
+    """The keyword arguments of `formulate`, shared by everything that formulates."""
+
+    tau: float
+    dimension_weights: DimensionWeights | None
+    tokens_input: int | ArrayLike
+    tokens_output: int | ArrayLike
+    modalities: Modalities
+
+
+# Costs closer than this are one cost: a tie must not hang on the last bit of a product.
+_COST_DECIMALS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class RoutingProblem:
+    """Queries against a catalog, ready to be matched or handed to a solver.
+
+    Attributes:
+        catalog: the `n_models` model profiles.
+        requirements: of `n_queries` queries.
+        tau: threshold on the shortfall.
+        dimension_weights: w as given, float64 `(4,)`.
+        effective_weights: w̃, float64 `(4,)`, after the compensation of Eq. 4.
+        tokens_input, tokens_output: int64 `(n_queries,)`.
+        modalities: what each query needs, `n_queries` sets.
+        shortfall: float64 `(n_queries, n_models)`.
+        cost_micro_usd: float64 `(n_queries, n_models)`.
+        allowed: bool `(n_queries, n_models)`, G_q.
+        eligible: bool `(n_queries, n_models)`, E_q.
+        gates_failed_open: bool `(n_queries,)`: no available model has the context or the
+            modalities, so these two gates were opened for the query.
+        failed_open: bool `(n_queries,)`: no allowed model is within τ, so only those of least
+            shortfall are eligible.
+    """
+
+    catalog: Catalog
+    requirements: Requirements
+    tau: float
+    dimension_weights: NDArray[np.float64]
+    effective_weights: NDArray[np.float64]
+    tokens_input: NDArray[np.int64]
+    tokens_output: NDArray[np.int64]
+    modalities: tuple[frozenset[str], ...]
+    shortfall: NDArray[np.float64]
+    cost_micro_usd: NDArray[np.float64]
+    allowed: NDArray[np.bool_]
+    eligible: NDArray[np.bool_]
+    gates_failed_open: NDArray[np.bool_]
+    failed_open: NDArray[np.bool_]
+
+    def against(self, catalog: Catalog) -> RoutingProblem:
+        """Return the same queries and settings against another catalog."""
+        return formulate(
+            self.requirements,
+            catalog,
+            tau=self.tau,
+            dimension_weights=self.dimension_weights.tolist(),
+            tokens_input=self.tokens_input,
+            tokens_output=self.tokens_output,
+            modalities=self.modalities,
+        )
+
+
+def formulate(
+    requirements: Requirements,
+    catalog: Catalog,
+    *,
+    tau: float = DEFAULT_TAU,
+    dimension_weights: DimensionWeights | None = None,
+    tokens_input: int | ArrayLike = 0,
+    tokens_output: int | ArrayLike = DEFAULT_TOKENS_OUTPUT,
+    modalities: Modalities = ("text",),
+) -> RoutingProblem:
+    """Return the routing problem of `requirements` against `catalog`.
+
+    Args:
+        requirements: `n_queries` rows.
+        catalog: the model profiles.
+        tau: how much shortfall is tolerated, ≥ 0.
+        dimension_weights: by dimension or `(4,)`; compensated for the width of the catalog's
+            capability band (Eq. 4) where it has one.
+        tokens_input, tokens_output: one number for all queries or `(n_queries,)`.
+        modalities: what the model must read, for all queries or one collection a query.
+
+    Raises:
+        InvalidInputError: a wrong type, shape or range; the message names the argument.
+    """
+    n_queries = len(requirements)
+    tau = check_tau(tau)
+    weights = weight_vector(dimension_weights)
+    band = catalog.capability_band
+    effective = weights if band is None else compensated_weights(weights.tolist(), band)
+    tokens_in = _token_column(tokens_input, n_queries, "tokens_input")
+    tokens_out = _token_column(tokens_output, n_queries, "tokens_output")
+    needed = _required_modalities(modalities, n_queries)
+    gap = shortfall(requirements, catalog, weights=effective)
+    allowed, gates_failed_open = _gates(catalog, tokens_in + tokens_out, needed)
+    eligible, failed_open = eligible_sets(gap, allowed, tau=tau)
+    return RoutingProblem(
+        catalog=catalog,
+        requirements=requirements,
+        tau=tau,
+        dimension_weights=weights,
+        effective_weights=effective,
+        tokens_input=tokens_in,
+        tokens_output=tokens_out,
+        modalities=needed,
+        shortfall=gap,
+        cost_micro_usd=_cost(catalog, tokens_in, tokens_out),
+        allowed=allowed,
+        eligible=eligible,
+        gates_failed_open=gates_failed_open,
+        failed_open=failed_open,
+    )
+
+
+def check_tau(tau: object) -> float:
+    """Return τ as a float; `InvalidInputError` unless it is finite and at least 0."""
+    number = isinstance(tau, int | float | np.number) and not isinstance(tau, bool)
+    if not number or not np.isfinite(float(tau)) or float(tau) < 0:  # type: ignore[arg-type]
+        raise InvalidInputError(f"tau must be a finite number ≥ 0; received {tau!r}")
+    return float(tau)  # type: ignore[arg-type]
+
+
+def shortfall(
+    requirements: Requirements, catalog: Catalog, *, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Return Σ_k w_k · max(0, r_k − c_k), float64 `(n_queries, n_models)` (HyDRA, Eq. 5).
+
+    A surplus on one dimension never pays for a lack on another. `weights` are used as they are.
+    """
+    w = np.ones(len(DIMENSIONS)) if weights is None else np.asarray(weights, dtype=np.float64)
+    capabilities = catalog.capability_matrix()
+    total = np.zeros((len(requirements), len(catalog)))
+    # One dimension at a time keeps the working memory at two (n_queries, n_models) arrays.
+    for k in range(len(DIMENSIONS)):
+        lack = requirements.values[:, k, None] - capabilities[None, :, k]
+        np.maximum(lack, 0.0, out=lack)
+        total += w[k] * lack
+    return total
+
+
+def eligible_sets(
+    shortfall: NDArray[np.float64], allowed: NDArray[np.bool_], *, tau: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return E_q, bool `(n_queries, n_models)`, and where it failed open, bool `(n_queries,)`.
+
+    τ is raised to the least shortfall only where no allowed model meets it, so failing open is
+    part of the definition and not a second rule. A query with no allowed model has an empty set
+    and has not failed open.
+    """
+    if shortfall.shape[1] == 0:
+        return allowed.copy(), np.zeros(shortfall.shape[0], dtype=bool)
+    least = np.min(shortfall, axis=1, initial=np.inf, where=allowed)
+    limit = np.maximum(tau, least) + TOLERANCE
+    failed_open = np.isfinite(least) & (least > tau + TOLERANCE)
+    return allowed & (shortfall <= limit[:, None]), failed_open
+
+
+def _cost(
+    catalog: Catalog, tokens_input: NDArray[np.int64], tokens_output: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    # tokens × USD per 1,000,000 tokens is micro-USD without any factor.
+    prices = catalog.prices()
+    cost = np.outer(tokens_input, prices[:, 0]) + np.outer(tokens_output, prices[:, 1])
+    return np.round(cost, _COST_DECIMALS)
+
+
+def _gates(
+    catalog: Catalog, tokens: NDArray[np.int64], needed: Sequence[frozenset[str]]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return G_q and where context and modality gates were opened; availability never opens."""
+    available = np.array([profile.available for profile in catalog], dtype=bool)
+    windows = np.array([profile.context_window for profile in catalog], dtype=np.int64)
+    reads = [frozenset(profile.modalities) for profile in catalog]
+    can_read = {
+        need: np.array([need <= have for have in reads], dtype=bool) for need in set(needed)
+    }
+    passes = (tokens[:, None] <= windows[None, :]) & available
+    if needed:
+        passes &= np.array([can_read[need] for need in needed], dtype=bool).reshape(passes.shape)
+    opened = ~passes.any(axis=1) & bool(available.any())
+    return np.where(opened[:, None], available[None, :], passes), opened
+
+
+def _token_column(value: int | ArrayLike, n_queries: int, name: str) -> NDArray[np.int64]:
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu" or array.ndim > 1 or (array.size and array.min() < 0):
+        raise InvalidInputError(
+            f"{name} must be whole numbers of tokens ≥ 0, one or (n_queries,); received {value!r}"
+        )
+    if array.ndim == 1 and array.shape != (n_queries,):
+        raise InvalidInputError(
+            f"{name} has {array.size} entries, but there are {n_queries} queries"
+        )
+    return np.broadcast_to(array.astype(np.int64), (n_queries,)).copy()
+
+
+def _required_modalities(modalities: Modalities, n_queries: int) -> tuple[frozenset[str], ...]:
+    if isinstance(modalities, str):
+        modalities = (modalities,)
+    items = list(modalities)
+    if all(isinstance(item, str) for item in items):
+        needed = (frozenset(str(item) for item in items),) * n_queries
+    else:
+        if len(items) != n_queries:
+            raise InvalidInputError(
+                f"modalities has {len(items)} entries, but there are {n_queries} queries"
+            )
+        needed = tuple(frozenset([item] if isinstance(item, str) else item) for item in items)
+    for need in set(needed):
+        unknown = sorted(need - set(MODALITIES))
+        if unknown:
+            raise InvalidInputError(
+                f"modalities names {unknown[0]!r}; known: {', '.join(MODALITIES)}"
+            )
+    return needed
