@@ -135,8 +135,8 @@ def _is_available(pulp: Any, name: SolverName) -> bool:
 def _solver(pulp: Any, name: SolverName) -> Any:
     if name == "HiGHS" and importlib.util.find_spec("highspy"):
         _print_banner_to_nowhere()
-    # One thread: these programs are small, and the lab shares the machine with a browser.
-    return getattr(pulp, name)(msg=False, threads=1)
+    # No `threads`: HiGHS refuses a number that differs from that of the first run of the process.
+    return getattr(pulp, name)(msg=False)
 
 
 def _print_banner_to_nowhere() -> None:

@@ -1,0 +1,94 @@
+"""The screen as a notebook cell that recreates it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra_nb.catalog import Catalog
+from hydra_nb.profile import Evidence, ModelProfile
+from hydra_nb.widgets.store import Settings, Store
+
+
+def to_code(store: Store) -> str:
+    """Return Python that opens a lab with the store's catalog, prompt and settings."""
+    default, settings = Settings(), store.settings
+    arguments: list[str] = []
+    if store.text:
+        arguments.append(f"text={store.text!r}")
+    for name in ("tau", "tokens_output", "turn", "modalities"):
+        if getattr(settings, name) != getattr(default, name):
+            arguments.append(f"{name}={getattr(settings, name)!r}")
+    weights = {k: w for k, w in settings.dimension_weights.items() if w != 1.0}
+    if weights:
+        arguments.append(f"dimension_weights={weights!r}")
+    lines = ["import hydra_nb as hy", "", catalog_code(store.catalog, store.history.current.opened)]
+    inner = "".join(f"    {argument},\n" for argument in ["catalog", *arguments])
+    return "\n".join([*lines, f"hy.lab(\n{inner})"])
+
+
+def catalog_code(catalog: Catalog, opened: Catalog) -> str:
+    """Return an assignment to `catalog`: a sample with edits where it is one, else every field."""
+    if opened.name in Catalog.sample_names() and Catalog.sample(opened.name) == opened:
+        edits = _edits(opened, catalog)
+        if edits is not None:
+            chain = "".join(f"\n    {edit}" for edit in edits)
+            start = f"hy.Catalog.sample({opened.name!r})"
+            return f"catalog = (\n    {start}{chain}\n)" if edits else f"catalog = {start}"
+    profiles = "".join(f"        {_profile_code(profile)},\n" for profile in catalog)
+    rest = "".join(
+        f"    {name}={getattr(catalog, name)!r},\n"
+        for name in ("name", "description", "as_of", "capability_band")
+    )
+    return f"catalog = hy.Catalog(\n    (\n{profiles}    ),\n{rest})"
+
+
+def _edits(opened: Catalog, catalog: Catalog) -> list[str] | None:
+    """Return method calls that lead from `opened` to `catalog`; `None` where they would not."""
+    if catalog.source is None:
+        return None
+    kept = {entry for entry in catalog.source.entries if entry is not None}
+    edits = [
+        f".remove({profile.name!r})" for entry, profile in enumerate(opened) if entry not in kept
+    ]
+    # A name may be free only after another was given up, so renames go by way of nothing taken.
+    taken = {profile.name for entry, profile in enumerate(opened) if entry in kept}
+    for position, (profile, entry) in enumerate(zip(catalog, catalog.source.entries, strict=True)):
+        if entry is None:
+            edits.append(f".add({_profile_code(profile)}, position={position})")
+            continue
+        before = opened[entry]
+        if before.name != profile.name:
+            if profile.name in taken:
+                return None
+            edits.append(f".rename({before.name!r}, {profile.name!r})")
+            taken = taken - {before.name} | {profile.name}
+        changed = {
+            name: getattr(profile, name)
+            for name in ModelProfile.model_fields
+            if name != "name" and getattr(profile, name) != getattr(before, name)
+        }
+        if changed:
+            edits.append(f".replace({profile.name!r}, {_keywords(changed)})")
+    return edits
+
+
+def _profile_code(profile: ModelProfile) -> str:
+    fields: dict[str, Any] = {}
+    for name, field in ModelProfile.model_fields.items():
+        value = getattr(profile, name)
+        if field.is_required() or value != field.default:
+            fields[name] = value
+    return f"hy.ModelProfile({_keywords(fields)})"
+
+
+def _keywords(fields: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={_literal(value)}" for name, value in fields.items())
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, tuple) and value and isinstance(value[0], Evidence):
+        rows = ", ".join(
+            f"hy.Evidence({_keywords(row.model_dump(exclude_defaults=True))})" for row in value
+        )
+        return f"({rows},)"
+    return repr(value)

@@ -1,0 +1,161 @@
+"""The panels as anywidgets: each shows one view and passes what the user does to the store.
+
+Two traits each. `view` (Python → browser) is one dict, so that what changes together arrives
+together. `draft` (browser → Python) holds what is still moving under the user's hand, typed text
+or a dragged slider; ipywidgets keeps one message in flight and drops all but the latest, so no
+keystroke queues. Discrete actions come as messages and are answered in `view["reply"]`. Everything
+visible is a trait: a reloaded page shows it again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from hydra_nb.catalog import Catalog
+from hydra_nb.errors import HydraError
+from hydra_nb.widgets.store import Store
+from hydra_nb.widgets.views import View, catalog_view, prompt_view, solver_view
+
+logger = logging.getLogger(__name__)
+
+STATIC = Path(__file__).parent / "static"
+
+Action = Callable[..., object]
+
+
+class Panel(anywidget.AnyWidget):  # type: ignore[misc]
+    """A view on the store; subclasses say what is shown and which actions there are."""
+
+    _css = STATIC / "lab.css"
+    view = traitlets.Dict().tag(sync=True)
+    draft = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, store: Store, make_view: Callable[[Store], View]) -> None:
+        self._store = store
+        self._make_view = make_view
+        self._reply: View = {}
+        super().__init__(view=make_view(store), draft=self._first_draft())
+        store.subscribe(self.refresh)
+        self.on_msg(self._on_message)
+        self.observe(self._on_draft, "draft")
+
+    def refresh(self) -> None:
+        """Show the store as it is now."""
+        self.view = {**self._make_view(self._store), "reply": self._reply}
+
+    def actions(self) -> Mapping[str, Action]:
+        """Return what the browser may ask for, by name."""
+        return {}
+
+    def on_draft(self, draft: Mapping[str, Any]) -> None:
+        """Take over what is moving under the user's hand."""
+
+    def _first_draft(self) -> View:
+        return {}
+
+    def _on_draft(self, change: Mapping[str, Any]) -> None:
+        # Drafts written by Python itself say so; the store already knows them.
+        if change["new"].get("by") == "python":
+            return
+        try:
+            self.on_draft(change["new"])
+        except HydraError as error:
+            self._answer({"ok": False, "message": str(error)})
+
+    def _on_message(self, _: object, content: Any, __: object) -> None:
+        """Run one action; what it returns, or why it was refused, goes back with its number."""
+        action = self.actions().get(str(content.get("action")))
+        arguments = content.get("arguments", {})
+        reply: View = {"number": content.get("number"), "ok": False, "arguments": arguments}
+        if action is None:
+            logger.warning("%s has no action %r", type(self).__name__, content.get("action"))
+            return
+        try:
+            reply |= {"ok": True, "result": action(**arguments)}
+        except HydraError as error:
+            reply["message"] = getattr(error, "rule", None) or str(error)
+        self._answer(reply)
+
+    def _answer(self, reply: View) -> None:
+        with self._store.lock:
+            self._reply = reply
+            self.refresh()
+
+
+class PromptPanel(Panel):
+    """Panel 1: the prompt and its four requirements, live."""
+
+    _esm = STATIC / "prompt.js"
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, prompt_view)
+
+    def _first_draft(self) -> View:
+        return {"text": self._store.text, "revision": self._store.revision, "by": "python"}
+
+    def show_text(self, text: str) -> None:
+        """Put `text` into the textarea from Python."""
+        self._store.set_text(text)
+        self.draft = self._first_draft()
+
+    def on_draft(self, draft: Mapping[str, Any]) -> None:
+        """Score what was typed."""
+        self._store.set_text(str(draft.get("text", "")), revision=int(draft.get("revision", 0)))
+
+    def actions(self) -> Mapping[str, Action]:
+        """Return pin and retry."""
+        return {"pin": self._store.pin, "retry": self._store.retry}
+
+
+class CatalogPanel(Panel):
+    """Panel 2: the catalog as an editable grid."""
+
+    _esm = STATIC / "catalog.js"
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, catalog_view)
+
+    def actions(self) -> Mapping[str, Action]:
+        """Return the edits of the grid; each may be refused with a `CatalogError`."""
+        store = self._store
+        return {
+            "edit": lambda row, field, typed: store.edit_cell(row, field, typed),
+            "add": store.add,
+            "duplicate": store.duplicate,
+            "remove": store.remove,
+            "undo": store.undo,
+            "redo": store.redo,
+            "reset": store.reset,
+            "open_sample": self._open_sample,
+        }
+
+    def _open_sample(self, name: str) -> None:
+        self._store.replace_catalog(Catalog.sample(name), label=f"open {name}")
+
+
+class SolverPanel(Panel):
+    """Panel 3: verdict, threshold, weights, and the program with its numbers."""
+
+    _esm = STATIC / "solver.js"
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, solver_view)
+
+    def on_draft(self, draft: Mapping[str, Any]) -> None:
+        """Take over the sliders."""
+        changes: dict[str, Any] = {}
+        if "tau" in draft:
+            changes["tau"] = draft["tau"]
+        if "weights" in draft:
+            changes["dimension_weights"] = dict(draft["weights"])
+        if "tokens_output" in draft:
+            changes["tokens_output"] = draft["tokens_output"]
+        if "image" in draft:
+            changes["modalities"] = ("text", "image") if draft["image"] else ("text",)
+        self._store.set(**changes)
