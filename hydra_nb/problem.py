@@ -203,7 +203,7 @@ def _cost(
     # tokens × USD per 1,000,000 tokens is micro-USD without any factor.
     prices = catalog.prices()
     cost = np.outer(tokens_input, prices[:, 0]) + np.outer(tokens_output, prices[:, 1])
-    return np.round(cost, _COST_DECIMALS)
+    return np.asarray(np.round(cost, _COST_DECIMALS), dtype=np.float64)
 
 
 def _gates(

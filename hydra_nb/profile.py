@@ -147,6 +147,7 @@ _RULES = {
     "greater_than_equal": "must be at least {ge}",
     "greater_than": "must be greater than {gt}",
     "less_than_equal": "must be at most {le}",
+    "string_pattern_mismatch": "must look like 2025, 2025-08 or 2025-08-23",
     "missing": "is required",
     "too_short": "must have at least one entry",
 }
@@ -155,8 +156,12 @@ _RULES = {
 def _catalog_error(
     error: ValidationError, fields: Mapping[str, Any], record: type[BaseModel]
 ) -> CatalogError:
-    """Turn the first error of pydantic into one that names model, field, rule and value."""
-    first = error.errors(include_url=False)[0]
+    """Turn the first error of pydantic into one that names model, field, rule and value.
+
+    An unknown key comes first: it is most often why another one is missing.
+    """
+    errors = error.errors(include_url=False)
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     value = first["input"]
     kind, context = type(value).__name__, first.get("ctx", {})
     if first["type"] == "extra_forbidden":
@@ -167,9 +172,9 @@ def _catalog_error(
         rule = str(context["error"])
     else:
         kinds = {"str": "text", "bool": "true/false", "NoneType": "nothing", "int": "a number"}
-        rule = _RULES.get(first["type"], first["msg"].lower()).format(
-            kind=kinds.get(kind, kind), **context
-        )
+        template = _RULES.get(first["type"])
+        words = {**context, "kind": kinds.get(kind, kind)}
+        rule = template.format(**words) if template else str(first["msg"]).lower()
     name = fields.get("name")
     return CatalogError(
         rule,

@@ -14,34 +14,53 @@ from ruamel.yaml.error import CommentMark
 from ruamel.yaml.tokens import CommentToken
 
 
-def take_headings(models: CommentedSeq) -> list[str]:
+def take_headings(items: CommentedSeq) -> list[str]:
     """Take the lines above each entry off the nodes; the last item is what follows the list."""
-    above_first = (models.ca.comment or [None, None])[1] or []
-    headings = ["".join(f"  {token.value}" for token in above_first)]
-    for node in models:
+    headings = [_text((items.ca.comment or [None, None])[1])]
+    for index, node in enumerate(items):
         headings.append(_tail(node))
         _set_tail(node, "")
+        # After an entry that ends in a flow list, ruamel keeps them with the next entry instead.
+        before_next = items.ca.items.pop(index + 1, [None, None])
+        headings[-1] += _text(before_next[1])
     return headings
 
 
 def put_headings(
-    document: CommentedMap,
-    key: str,
-    headings: list[str],
-    entries: tuple[int | None, ...],
+    document: CommentedMap, key: str, headings: list[str], entries: tuple[int | None, ...]
 ) -> None:
     """Put `headings` back above the list under `key`, whose items came from `entries`."""
-    models = document[key]
+    items = document[key]
     gap = "\n" if any(heading.startswith("\n") for heading in headings[1:-1]) else ""
     above = [gap if entry is None else headings[entry] for entry in entries]
-    lines = above[0].strip("\n").splitlines() if above else []
-    first = [
-        CommentToken(f"{line.strip()}\n", CommentMark(2 if line.strip() else 0)) for line in lines
+    for index, heading in enumerate(above):
+        if index == 0:
+            first = _tokens(heading.strip("\n")) or None
+            items.ca.comment = [None, first] if first else None
+            # The other slots hold what stands beside and above the key itself.
+            document.ca.items.setdefault(key, [None] * 4)[3] = first
+        elif _ends_in_flow(items[index - 1]):
+            items.ca.items[index] = [None, _tokens(heading), None, None]
+        else:
+            _set_tail(items[index - 1], heading or gap)
+    if len(items):
+        _set_tail(items[-1], headings[-1])
+
+
+def _text(tokens: list[CommentToken] | None) -> str:
+    return "".join(f"{' ' * token.column}{token.value}" for token in tokens or [])
+
+
+def _tokens(text: str) -> list[CommentToken]:
+    return [
+        CommentToken(f"{line.strip()}\n", CommentMark(2 if line.strip() else 0))
+        for line in text.splitlines()
     ]
-    models.ca.comment = [None, first] if first else None
-    document.ca.items[key] = [None, None, None, first or None]
-    for node, heading in zip(models, [*above[1:], headings[-1]], strict=True):
-        _set_tail(node, heading)
+
+
+def _ends_in_flow(node: Any) -> bool:
+    last = node[list(node)[-1]] if isinstance(node, CommentedMap) and len(node) else None
+    return isinstance(last, CommentedSeq | CommentedMap) and bool(last.fa.flow_style())
 
 
 def _last_comment(node: Any) -> tuple[dict[Any, Any], Any, int] | None:

@@ -15,7 +15,7 @@ _FULL_GAP = 0.6
 _STRONG_GAP = 0.42
 
 
-def shortfall_heatmap() -> alt.Chart:
+def shortfall_heatmap() -> alt.LayerChart:
     """Return the heatmap, to be filled with `heatmap_rows`.
 
     Colour is never alone: each cell carries ✓ or ✗ and the signed gap. The parameters `ink` and
@@ -61,12 +61,11 @@ def shortfall_heatmap() -> alt.Chart:
     outline = base.transform_filter("datum.chosen").mark_rect(
         cornerRadius=4, fill=None, stroke=alt.ExprRef("ink"), strokeWidth=1.5
     )
-    return (
-        alt.layer(cells, outline, numbers)
-        .add_params(
-            alt.param(name="ink", value="#1a1a1a"), alt.param(name="ink_strong", value="#ffffff")
-        )
-        .properties(width="container", height=alt.Step(_ROW_HEIGHT))
+    chart = alt.LayerChart(layer=[cells, outline, numbers])
+    ink = alt.param(name="ink", value="#1a1a1a")
+    ink_strong = alt.param(name="ink_strong", value="#ffffff")
+    return chart.add_params(ink, ink_strong).properties(
+        width="container", height=alt.Step(_ROW_HEIGHT)
     )
 
 

@@ -12,6 +12,7 @@ Traps this module exists for:
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import os
 import threading
@@ -144,8 +145,7 @@ def _print_banner_to_nowhere() -> None:
     global _banner_printed
     with _banner:
         if not _banner_printed:
-            import highspy
-
+            highspy: Any = importlib.import_module("highspy")
             with _stdout_to_null():
                 highspy.Highs().run()
             _banner_printed = True

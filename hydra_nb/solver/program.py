@@ -57,6 +57,9 @@ class AssignmentProgram:
 
     def solve(self, solver: SolverName | None = None) -> Solution:
         """Return the optimum that the solver proves; see `LinearProgram.solve`."""
+        chosen = np.full(len(self.problem.requirements), -1, dtype=np.int64)
+        if not len(self.pairs):
+            return Solution(chosen, 0.0, "optimal", "nothing to solve", 0.0)
         program = LinearProgram("route")
         costs = self.problem.cost_micro_usd[self.pairs[:, 0], self.pairs[:, 1]]
         for _ in self.pairs:
@@ -64,9 +67,6 @@ class AssignmentProgram:
         program.minimise((number, float(cost)) for number, cost in enumerate(costs))
         for query, numbers in self._variables_by_query():
             program.require_equal(((n, 1.0) for n in numbers), 1.0, name=f"one_{query}")
-        chosen = np.full(len(self.problem.requirements), -1, dtype=np.int64)
-        if not len(self.pairs):
-            return Solution(chosen, 0.0, "optimal", "nothing to solve", 0.0)
         outcome = program.solve(solver)
         taken = self.pairs[outcome.values > 0.5]
         chosen[taken[:, 0]] = taken[:, 1]
@@ -107,6 +107,8 @@ class AssignmentProgram:
 
     def _variables_by_query(self) -> list[tuple[int, NDArray[np.int64]]]:
         """Return (query, its variables' numbers) for every query that has any."""
+        if not len(self.pairs):
+            return []
         queries, starts = np.unique(self.pairs[:, 0], return_index=True)
         groups = np.split(np.arange(len(self.pairs)), starts[1:])
         return [(int(query), group) for query, group in zip(queries, groups, strict=True)]

@@ -18,7 +18,7 @@ from hydra_nb.widgets.panels import STATIC
 Rows = Sequence[dict[str, Any]]
 
 
-class ChartView(anywidget.AnyWidget):  # type: ignore[misc]
+class ChartView(anywidget.AnyWidget):
     """An Altair chart over `alt.NamedData(name="rows")`, or over data of its own.
 
     Args:
@@ -31,7 +31,7 @@ class ChartView(anywidget.AnyWidget):  # type: ignore[misc]
     _esm = STATIC / "chart.js"
     _css = STATIC / "lab.css"
     spec = traitlets.Dict().tag(sync=True)
-    rows = traitlets.List().tag(sync=True)
+    rows: Any = traitlets.List().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
 

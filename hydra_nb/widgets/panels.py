@@ -29,7 +29,7 @@ STATIC = Path(__file__).parent / "static"
 Action = Callable[..., object]
 
 
-class Panel(anywidget.AnyWidget):  # type: ignore[misc]
+class Panel(anywidget.AnyWidget):
     """A view on the store; subclasses say what is shown and which actions there are."""
 
     _css = STATIC / "lab.css"

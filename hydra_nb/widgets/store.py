@@ -248,7 +248,10 @@ class Store:
             profile = ModelProfile(
                 name=self._free_name("new-model"),
                 provider="custom",
-                **dict.fromkeys(DIMENSIONS, 0.5),
+                reasoning=0.5,
+                code_generation=0.5,
+                debugging=0.5,
+                tool_use=0.5,
                 usd_per_mtok_input=1.0,
                 usd_per_mtok_output=4.0,
                 context_window=128_000,
