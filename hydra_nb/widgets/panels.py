@@ -40,6 +40,8 @@ class Panel(anywidget.AnyWidget):
         self._store = store
         self._make_view = make_view
         self._reply: View = {}
+        self._seen = 0
+        self._refusal = ""
         super().__init__(view=make_view(store), draft=self._first_draft())
         store.subscribe(self.refresh)
         self.on_msg(self._on_message)
@@ -47,7 +49,8 @@ class Panel(anywidget.AnyWidget):
 
     def refresh(self) -> None:
         """Show the store as it is now."""
-        self.view = {**self._make_view(self._store), "reply": self._reply}
+        answers = {"reply": self._reply, "seen": self._seen, "refusal": self._refusal}
+        self.view = {**self._make_view(self._store), **answers}
 
     def actions(self) -> Mapping[str, Action]:
         """Return what the browser may ask for, by name."""
@@ -63,10 +66,14 @@ class Panel(anywidget.AnyWidget):
         # Drafts written by Python itself say so; the store already knows them.
         if change["new"].get("by") == "python":
             return
-        try:
-            self.on_draft(change["new"])
-        except HydraError as error:
-            self._answer({"ok": False, "message": str(error)})
+        with self._store.lock:
+            self._seen = int(change["new"].get("revision", 0))
+            self._refusal = ""
+            try:
+                self.on_draft(change["new"])
+            except HydraError as error:
+                self._refusal = str(error)
+                self.refresh()
 
     def _on_message(self, _: object, content: Any, __: object) -> None:
         """Run one action; what it returns, or why it was refused, goes back with its number."""

@@ -35,9 +35,11 @@ function isDark(colour) {
 }
 
 function render({ model, el, signal }) {
-  const host = h("div", { class: "hy-chart", role: "img" });
+  // One picture with one description: what vega says of each mark is hidden from screen readers.
+  const host = h("div", { class: "hy-chart", "aria-hidden": "true" });
+  const picture = h("div", { role: "img" }, host);
   const { root } = panel(el, model.get("title"));
-  root.append(host);
+  root.append(picture);
   let result = null;
   let closed = false;
 
@@ -66,7 +68,7 @@ function render({ model, el, signal }) {
   }
 
   function push() {
-    host.setAttribute("aria-label", model.get("label") || "chart");
+    picture.setAttribute("aria-label", model.get("label") || "chart");
     const rows = model.get("rows");
     root.hidden = rows.length === 0 && hasNamedRows(model.get("spec"));
     if (!result || !hasNamedRows(model.get("spec"))) return;

@@ -22,11 +22,12 @@ export function setAttribute(element, name, value) {
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
 }
 
-let panels = 0;
+
 
 // A panel: a region named by its heading, with a place at the right of the heading.
 export function panel(el, title) {
-  const id = `hydra-nb-title-${++panels}`;
+  // Each panel is a bundle of its own, so a counter would start again in each.
+  const id = `hydra-nb-${Math.random().toString(36).slice(2)}`;
   const aside = h("span", { class: "hy-aside" });
   const root = h(
     "section",

@@ -51,18 +51,19 @@ function render({ model, el }) {
   function send(change) {
     const view = model.get("view");
     const weights = Object.fromEntries(view.weights.map((weight) => [weight.field, weight.value]));
-    const draft = {
+    pending = {
       tau: view.tau,
       weights,
       tokens_output: view.tokens_output,
       image: view.image,
       ...pending,
       ...change,
+      revision: Math.max(view.seen ?? 0, pending.revision ?? 0) + 1,
     };
-    pending = draft;
-    model.set("draft", { ...draft });
+    model.set("draft", { ...pending });
     model.save_changes();
   }
+  // What was sent and has not come back yet: the next change builds on it, not on the older view.
   let pending = {};
 
   const tau = slider({
@@ -104,7 +105,7 @@ function render({ model, el }) {
       const value = Number(tokens.value);
       const valid = tokens.value !== "" && Number.isInteger(value) && value >= 0;
       tokens.setAttribute("aria-invalid", String(!valid));
-      setText(refusal, valid ? "" : "Answer tokens must be a whole number, 0 or more");
+      setText(refusal, "Answer tokens must be a whole number, 0 or more");
       if (valid) send({ tokens_output: value });
     },
   });
@@ -140,9 +141,7 @@ function render({ model, el }) {
 
   function show() {
     const view = model.get("view");
-    const sent = model.get("draft");
-    // What Python has taken over is no longer pending.
-    if (sent.tau === view.tau && sent.tokens_output === view.tokens_output) pending = {};
+    if (pending.revision <= view.seen) pending = {};
     card.dataset.state = view.state;
     const empty = {
       empty: "No prompt yet: the verdict appears here.",
@@ -163,7 +162,7 @@ function render({ model, el }) {
     view.weights.forEach((weight, index) => weights[index].put(weight.value));
     if (document.activeElement !== tokens) tokens.value = view.tokens_output;
     image.checked = view.image;
-    if (view.reply && view.reply.ok === false) setText(refusal, view.reply.message ?? "");
+    setText(refusal, view.refusal ?? "");
     setText(program, view.program || "No prompt yet.");
   }
 

@@ -1,0 +1,159 @@
+"""From a torch checkpoint to the served one: `python -m hydra_nb.predictor.export --help`.
+
+The graph reads one prompt, `(1, tokens)`, so it needs no mask and no padding, and the dynamic int8
+scales of one prompt cannot depend on its neighbours. Attention products stay fp32: full INT8
+collapsed the deployed HyDRA's predictions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from hydra_nb.predictor.architecture import RequirementNetwork
+from hydra_nb.predictor.checkpoint import Manifest, write_manifest, write_text
+from hydra_nb.predictor.dataset import LabelledPrompt, read_data
+from hydra_nb.predictor.quantization import write_int8
+from hydra_nb.predictor.tokens import PromptTokenizer
+from hydra_nb.predictor.torch_checkpoint import load_network
+
+log = logging.getLogger(__name__)
+
+_OPSET = 17
+_CALIBRATION_PROMPTS = 300
+
+
+class _ScoresOfOne(nn.Module):
+    def __init__(self, network: RequirementNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Return scores `(1, 4)` of ids `(1, tokens)`."""
+        return torch.sigmoid(self.network(input_ids))
+
+
+def _write_graph(network: RequirementNetwork, path: Path) -> None:
+    network = network.eval().float()
+    network.encoder.config._attn_implementation = "eager"
+    ids = torch.full((1, 24), 5, dtype=torch.long)
+    torch.onnx.export(
+        _ScoresOfOne(network),
+        (ids,),
+        str(path),
+        input_names=["input_ids"],
+        output_names=["scores"],
+        dynamic_axes={"input_ids": {1: "tokens"}},
+        opset_version=_OPSET,
+        dynamo=False,
+    )
+
+
+def _fuse(path: Path, network: RequirementNetwork, fused: Path) -> Path:
+    """Fuse LayerNorm, GELU and attention of a BERT graph; other encoders stay as exported."""
+    if network.encoder.config.model_type not in ("bert", "roberta", "xlm-roberta"):
+        return path
+    from onnxruntime.transformers import optimizer
+    from onnxruntime.transformers.fusion_options import FusionOptions
+
+    options = FusionOptions("bert")
+    options.enable_embed_layer_norm = False
+    config = network.encoder.config
+    model = optimizer.optimize_model(
+        str(path),
+        model_type="bert",
+        num_heads=config.num_attention_heads,
+        hidden_size=config.hidden_size,
+        optimization_options=options,
+        opt_level=0,
+    )
+    log.info("fused operators: %s", model.get_fused_operator_statistics())
+    model.save_model_to_file(str(fused))
+    return fused
+
+
+def write_onnx(
+    network: RequirementNetwork,
+    path: Path,
+    *,
+    int8: bool = True,
+    calibration: Sequence[Sequence[int]] = (),
+) -> None:
+    """Write the served graph of a network, with int8 weights unless told otherwise.
+
+    `calibration` holds rows of token ids; see `quantization.write_int8`.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        _write_graph(network, folder / "plain.onnx")
+        graph = _fuse(folder / "plain.onnx", network, folder / "fused.onnx")
+        if int8:
+            write_int8(graph, path, calibration=calibration)
+        else:
+            path.write_bytes(graph.read_bytes())
+
+
+def export_checkpoint(
+    network: RequirementNetwork,
+    tokenizer: PromptTokenizer,
+    manifest: Manifest,
+    folder: Path,
+    *,
+    int8: bool = True,
+    calibration_texts: Sequence[str] = (),
+) -> None:
+    """Write a checkpoint of kind `onnx`; metrics and score band are left for `evaluation`.
+
+    Int8 activations are ranged on `calibration_texts`; a few hundred training prompts do.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    calibration = [tokenizer.prompt_ids(text) for text in calibration_texts]
+    write_onnx(network, folder / "model.onnx", int8=int8, calibration=calibration)
+    write_text(folder / "tokenizer.json", tokenizer.tokenizer.to_str())
+    write_manifest(
+        folder,
+        replace(
+            manifest,
+            kind="onnx",
+            encoder={**manifest.encoder, "weights": "int8" if int8 else "fp32"},
+            metrics={},
+            score_band={},
+        ),
+    )
+
+
+def calibration_texts(prompts: Sequence[LabelledPrompt]) -> list[str]:
+    """Return the texts on which activations are ranged: labelled training prompts, evenly drawn."""
+    texts = [p.text for p in prompts if p.kind != "weak" and p.split == "train"]
+    return texts[:: max(1, len(texts) // _CALIBRATION_PROMPTS)][:_CALIBRATION_PROMPTS]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hydra_nb.predictor.export", description=__doc__
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, help="folder of kind torch")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write, of kind onnx")
+    parser.add_argument("--int8", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument(
+        "--data", type=Path, help="data folder; its training prompts calibrate int8"
+    )
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO)
+    network, tokenizer, manifest = load_network(options.checkpoint)
+    texts = calibration_texts(read_data(options.data)) if options.data else []
+    export_checkpoint(
+        network, tokenizer, manifest, options.out, int8=options.int8, calibration_texts=texts
+    )
+
+
+if __name__ == "__main__":
+    main()

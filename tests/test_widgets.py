@@ -1,0 +1,124 @@
+"""The widgets through their traits: what the browser sends, and what it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pytest
+
+import hydra_nb as hy
+from hydra_nb.charts import heatmap_label, heatmap_rows, shortfall_heatmap
+from hydra_nb.widgets import ChartView, Lab
+from hydra_nb.widgets.panels import CatalogPanel, PromptPanel, SolverPanel
+
+
+class Steady:
+    """Scores every text the same."""
+
+    def predict(self, texts: Sequence[str], turns: Sequence[int] | None = None) -> hy.Requirements:
+        return hy.Requirements([[0.4, 0.3, 0.2, 0.1]] * len(texts))
+
+
+@pytest.fixture
+def lab() -> Lab:
+    return hy.lab(predictor=Steady(), text="hello")
+
+
+def panel(lab: Lab, kind: type[Any]) -> Any:
+    return next(child for child in lab.children if isinstance(child, kind))
+
+
+def ask(widget: Any, action: str, number: str = "n", **arguments: Any) -> dict[str, Any]:
+    widget._on_message(widget, {"action": action, "number": number, "arguments": arguments}, [])
+    return dict(widget.view["reply"])
+
+
+def test_the_lab_has_the_panels_prompt_catalog_solver_and_the_heatmap(lab: Lab) -> None:
+    kinds = (PromptPanel, CatalogPanel, SolverPanel, ChartView)
+    assert [isinstance(*pair) for pair in zip(lab.children, kinds, strict=True)] == [True] * 4
+
+
+def test_a_typed_draft_is_scored_and_shown(lab: Lab) -> None:
+    prompt = panel(lab, PromptPanel)
+    prompt.draft = {"text": "something new", "revision": 7, "by": "browser"}
+    assert lab.text == "something new"
+    assert prompt.view["revision"] == 7
+    assert [d["value"] for d in prompt.view["dimensions"]] == [0.4, 0.3, 0.2, 0.1]
+
+
+def test_an_edit_is_answered_with_its_number(lab: Lab) -> None:
+    grid = panel(lab, CatalogPanel)
+    reply = ask(grid, "edit", "k1", row=0, field="usd_per_mtok_input", typed="2.5")
+    assert (reply["number"], reply["ok"]) == ("k1", True)
+    assert lab.catalog[0].usd_per_mtok_input == 2.5
+
+
+def test_a_refused_edit_is_answered_with_the_rule(lab: Lab) -> None:
+    grid, before = panel(lab, CatalogPanel), lab.catalog
+    reply = ask(grid, "edit", row=0, field="usd_per_mtok_input", typed="abc")
+    assert (reply["ok"], reply["message"]) == (False, "must be a number")
+    assert lab.catalog == before
+
+
+def test_an_unknown_action_is_ignored(lab: Lab) -> None:
+    before = lab.catalog
+    ask(panel(lab, CatalogPanel), "explode")
+    assert lab.catalog == before
+
+
+def test_refused_settings_are_said_in_the_view(lab: Lab) -> None:
+    solver = panel(lab, SolverPanel)
+    weights = dict.fromkeys(hy.DIMENSIONS, 0.0)
+    solver.draft = {"tau": 0.1, "weights": weights, "revision": 3}
+    assert "at least one must be positive" in solver.view["refusal"]
+    assert solver.view["seen"] == 3
+    solver.draft = {"tau": 0.2, "revision": 4}
+    assert solver.view["refusal"] == ""
+    assert lab.tau == 0.2
+
+
+def test_the_heatmap_follows_the_decision(lab: Lab) -> None:
+    chart = panel(lab, ChartView)
+    assert len(chart.rows) == 4 * len(lab.catalog)
+    lab.text = ""
+    assert chart.rows == []
+
+
+def test_catalog_text_and_tau_can_be_set_from_python(lab: Lab) -> None:
+    lab.catalog = hy.Catalog.sample("market_20")
+    lab.tau = 0.5
+    lab.text = "again"
+    assert panel(lab, CatalogPanel).view["name"] == "market_20"
+    assert panel(lab, SolverPanel).view["tau"] == 0.5
+    assert panel(lab, PromptPanel).draft["text"] == "again"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"tau": -1}, {"dimension_weights": {"speed": 1}}, {"turn": 0}, {"tokens_output": -1}],
+)
+def test_bad_arguments_of_the_lab_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(hy.InvalidInputError):
+        hy.lab(predictor=Steady(), **options)
+
+
+def test_the_heatmap_draws_a_signed_number_in_each_cell(lab: Lab) -> None:
+    assert lab.decision is not None
+    rows = heatmap_rows(lab.decision)
+    assert all(row["text"].startswith(("✓ ", "✗ ")) for row in rows)
+    first = lab.catalog[0]
+    assert rows[0]["gap"] == pytest.approx(first.reasoning - 0.4)
+    assert first.name in heatmap_label(lab.decision)
+
+
+def test_the_heatmap_is_a_valid_vega_lite_specification() -> None:
+    spec = shortfall_heatmap().to_dict(validate=True)
+    assert spec["data"] == {"name": "rows"}
+
+
+def test_a_chart_of_ones_own_can_be_shown() -> None:
+    chart = alt.Chart(alt.InlineData([{"a": 1}])).mark_bar().encode(x="a:Q")
+    view = ChartView(chart, title="mine")
+    assert view.spec["mark"] == {"type": "bar"}
