@@ -159,5 +159,6 @@ def _check(parsed: argparse.Namespace) -> int:
     print(f"{parsed.file}: {len(catalog)} models, {available} available, no problem found")
     return 0
 
+
 if __name__ == "__main__":
     sys.exit(main())

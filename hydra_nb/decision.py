@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -121,7 +122,7 @@ class Decision:
         if self.failed_open:
             text = (
                 f"No model is within τ = {tau:.2f}; this one falls least short: {short}. "
-                f"From τ = {self.shortfall:.2f} on it is within."
+                f"From τ = {math.ceil(self.shortfall * 100 - 1e-7) / 100:.2f} on it is within."
             )
         elif short:
             text = f"Cheapest model within τ = {tau:.2f} ({short})."
@@ -315,7 +316,9 @@ def _standing(
     if not problem.eligible[0, index]:
         return Standing.SHORT, short
     dearer = float(problem.cost_micro_usd[0, index] - problem.cost_micro_usd[0, chosen])
-    verdict = f"within τ, {short}" if short else "meets all"
+    # The sum over the dimensions is weighted, so it may differ from the lacks that are listed.
+    weighted = f"within τ (shortfall {problem.shortfall[0, index]:.2f}), {short}"
+    verdict = weighted if short else "meets all"
     if dearer <= 0:
         return Standing.ELIGIBLE, f"{verdict} · same price, {_lost_tie(problem, index, chosen)}"
     return Standing.ELIGIBLE, f"{verdict} · +{format_usd(dearer * 1000)} / 1k"

@@ -126,7 +126,7 @@ def test_a_removed_file_comes_back(tmp_path: Path) -> None:
     assert workspace.prepare(tmp_path).written == (workspace.TOUR,)
 
 
-# -- the command line -------------------------------------------------------------------------------
+# -- the command line ------------------------------------------------------------------
 
 
 def test_route_prints_scores_choice_and_reasons(capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,13 +100,17 @@ def _reading(store: Store) -> View:
 
 def _short_verdict(decision: Decision) -> View:
     if decision.chosen is None:
-        return {"model": None, "text": decision.explanation}
+        return {"model": None, "text": decision.explanation, "open": True}
     parts = [format_usd(decision.cost_micro_usd)]
     if decision.strongest and decision.strongest is not decision.chosen:
         parts.append(_saving(decision))
     if decision.failed_open:
         parts.append(f"nothing meets τ = {decision.problem.tau:.2f}")
-    return {"model": decision.chosen.name, "text": " · ".join(part for part in parts if part)}
+    return {
+        "model": decision.chosen.name,
+        "text": " · ".join(part for part in parts if part),
+        "open": decision.failed_open or decision.gates_failed_open,
+    }
 
 
 def _saving(decision: Decision) -> str:
@@ -228,12 +232,22 @@ def solver_view(store: Store) -> View:
             {"field": name, "label": LABELS[name], "letter": LETTERS[name], "value": weight}
             for name, weight in settings.dimension_weights.items()
         ],
+        "effective": _effective_weights(store),
         "tokens_output": settings.tokens_output,
         "image": "image" in settings.modalities,
         "state": _solver_state(store),
         "verdict": _verdict(ruling, store) if ruling else None,
         "program": _program(ruling) if ruling else "",
     }
+
+
+def _effective_weights(store: Store) -> str:
+    """Return the weights after Eq. 4 in words; empty where the catalog has no band."""
+    if store.ruling is None or store.catalog.capability_band is None:
+        return ""
+    weights = store.ruling.decision.problem.effective_weights
+    listed = (f"{LABELS[k].lower()} {w:.2f}" for k, w in zip(DIMENSIONS, weights, strict=True))
+    return f"compensated for the width of this catalog's band (Eq. 4): {', '.join(listed)}"
 
 
 def _solver_state(store: Store) -> str:

@@ -120,6 +120,7 @@ function render({ model, el }) {
     verdict.hidden = !view.verdict;
     if (!view.verdict) return;
     const { model: name, text } = view.verdict;
+    setAttribute(verdict, "data-open", view.verdict.open);
     const line = name ? `→ ${name} · ${text}` : text;
     if (verdict.dataset.line === line) return;
     verdict.dataset.line = line;

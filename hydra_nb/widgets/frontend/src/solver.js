@@ -111,6 +111,7 @@ function render({ model, el }) {
   });
   const image = h("input", { type: "checkbox", onchange: () => send({ image: image.checked }) });
   const refusal = h("div", { class: "hy-refusal", role: "alert" });
+  const effective = h("div", { class: "hy-effective" });
 
   const program = h("pre", { class: "hy-program", tabindex: 0, "aria-label": "Integer program" });
   const controls = h(
@@ -128,6 +129,7 @@ function render({ model, el }) {
       { class: "hy-weights" },
       h("summary", {}, "Dimension weights"),
       h("div", { class: "hy-weight-rows" }, ...weights.map((weight) => weight.row)),
+      effective,
     ),
     refusal,
   );
@@ -163,6 +165,7 @@ function render({ model, el }) {
     if (document.activeElement !== tokens) tokens.value = view.tokens_output;
     image.checked = view.image;
     setText(refusal, view.refusal ?? "");
+    setText(effective, view.effective);
     setText(program, view.program || "No prompt yet.");
   }
 
