@@ -92,20 +92,29 @@ class LinearProgram:
         name = solver or _first_available()
         program_solver = _solver(self._pulp, name)
         started = time.perf_counter()
-        self._problem.solve(program_solver)
+        result = self._problem.solve(program_solver)
         seconds = time.perf_counter() - started
-        proven = self._problem.sol_status == self._pulp.LpSolutionOptimal
-        if not proven or self._problem.status != self._pulp.LpStatusOptimal:
-            status = self._pulp.LpStatus.get(self._problem.status, self._problem.status)
-            found = self._pulp.LpSolution.get(self._problem.sol_status, self._problem.sol_status)
-            raise SolverError(f"{_LABELS[name]} did not prove an optimum: {status} ({found})")
+        proven, status = self._status(result)
+        if not proven:
+            raise SolverError(f"{_LABELS[name]} did not prove an optimum: {status}")
         values = np.array([variable.value() for variable in self._variables], dtype=np.float64)
         objective = float(self._problem.objective.value() or 0.0)
         return Outcome(values, objective, _LABELS[name], seconds)
 
+    def _status(self, result: Any) -> tuple[bool, str]:
+        """Return whether the optimum is proven, and the status in PuLP's words."""
+        if hasattr(self._problem, "sol_status"):  # PuLP 3: two codes, of which the second counts
+            codes = (self._problem.status, self._problem.sol_status)
+            wanted = (self._pulp.LpStatusOptimal, self._pulp.LpSolutionOptimal)
+            found = self._pulp.LpSolution.get(codes[1], codes[1])
+            return codes == wanted, f"{self._pulp.LpStatus.get(codes[0], codes[0])} ({found})"
+        return result.status is self._pulp.LpSolveStatus.Optimal, str(result.status_str)
+
     def _sum(self, terms: Terms) -> Any:
-        pairs = [(self._variables[number], coefficient) for number, coefficient in terms]
-        return self._pulp.LpAffineExpression(pairs)
+        # lpSum is what both lines share: LpAffineExpression takes pairs on 3.3 only.
+        return self._pulp.lpSum(
+            coefficient * self._variables[number] for number, coefficient in terms
+        )
 
 
 def available_solvers(names: Sequence[SolverName] = SOLVERS) -> tuple[SolverName, ...]:
