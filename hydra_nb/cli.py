@@ -14,13 +14,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hydra_nb import __version__
+from hydra_nb import __version__, atomic_file
 from hydra_nb.catalog import Catalog
 from hydra_nb.decision import Decision
 from hydra_nb.dimensions import LABELS
-from hydra_nb.errors import HydraError
+from hydra_nb.errors import CatalogError, HydraError
 from hydra_nb.money import format_usd
 from hydra_nb.problem import DEFAULT_TAU
+from hydra_nb.profiling import profiled_text, read_band
 from hydra_nb.routing import route
 from hydra_nb.tokens import DEFAULT_TOKENS_OUTPUT
 
@@ -73,6 +74,17 @@ def _parser() -> argparse.ArgumentParser:
     check = actions.add_parser("check", help="check a catalog file")
     check.add_argument("file", type=Path)
     check.set_defaults(run=_check)
+    profile = actions.add_parser(
+        "profile", help="recompute the capabilities of catalog files from their evidence (Eq. 3)"
+    )
+    profile.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    profile.add_argument(
+        "--band",
+        type=Path,
+        metavar="JSON",
+        help="file with a new band, as `score_band` or alone; default: the band of each catalog",
+    )
+    profile.set_defaults(run=_profile)
     return parser
 
 
@@ -157,6 +169,21 @@ def _check(parsed: argparse.Namespace) -> int:
     catalog = Catalog.load(parsed.file)
     available = sum(profile.available for profile in catalog)
     print(f"{parsed.file}: {len(catalog)} models, {available} available, no problem found")
+    return 0
+
+
+def _profile(parsed: argparse.Namespace) -> int:
+    band = None if parsed.band is None else read_band(parsed.band)
+    # All are computed before the first is written: a refused file leaves every file alone.
+    texts = {path: profiled_text(Catalog.load(path), band) for path in parsed.files}
+    for path, text in texts.items():
+        try:
+            atomic_file.write_text(path, text)
+        except OSError as error:
+            raise CatalogError(
+                f"cannot be written ({error.strerror or error})", place=str(path)
+            ) from error
+        print(f"{path}: capabilities recomputed")
     return 0
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from hydra_nb.catalog import Catalog
 from hydra_nb.dimensions import DIMENSIONS, LABELS, TOLERANCE
 from hydra_nb.errors import InvalidInputError
+from hydra_nb.gap_text import format_gap, short_dimensions
 from hydra_nb.matching import assign, name_rank
 from hydra_nb.money import format_usd
 from hydra_nb.problem import RoutingOptions, RoutingProblem, formulate
@@ -248,21 +249,6 @@ def explain(problem: RoutingProblem) -> Decision:
     )
 
 
-def format_gap(gap: float) -> str:
-    """Return "✓ +0.12" or "✗ −0.19"; what the solver takes for zero is "✓ 0.00"."""
-    if gap < -TOLERANCE:
-        return f"✗ −{-gap:.2f}" if gap <= -0.005 else f"✗ −{max(-gap, 0.001):.3f}"
-    return f"✓ +{gap:.2f}" if gap >= 0.005 else "✓ 0.00"
-
-
-def short_dimensions(gaps: dict[str, float]) -> str:
-    """Return "short on debugging by 0.19, …", the largest lack first; empty where none."""
-    lacking = sorted((gap, name) for name, gap in gaps.items() if gap < -TOLERANCE)
-    amounts = (f"{-gap:.2f}" if gap <= -0.005 else "less than 0.01" for gap, _ in lacking)
-    listed = (f"{LABELS[k].lower()} by {a}" for (_, k), a in zip(lacking, amounts, strict=True))
-    return f"short on {', '.join(listed)}" if lacking else ""
-
-
 def _runner_up(problem: RoutingProblem, chosen: int) -> int:
     """Return who would be chosen if `chosen` were switched off; −1 where nobody is left."""
     if chosen < 0:
@@ -317,7 +303,8 @@ def _standing(
         return Standing.SHORT, short
     dearer = float(problem.cost_micro_usd[0, index] - problem.cost_micro_usd[0, chosen])
     # The sum over the dimensions is weighted, so it may differ from the lacks that are listed.
-    weighted = f"within τ (shortfall {problem.shortfall[0, index]:.2f}), {short}"
+    place = "no model is within τ, as close" if problem.failed_open[0] else "within τ"
+    weighted = f"{place} (shortfall {problem.shortfall[0, index]:.2f}), {short}"
     verdict = weighted if short else "meets all"
     if dearer <= 0:
         return Standing.ELIGIBLE, f"{verdict} · same price, {_lost_tie(problem, index, chosen)}"

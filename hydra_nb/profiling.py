@@ -3,14 +3,13 @@
 Eq. 3 is relative to the pool: adding or removing a model can move everybody. So a catalog keeps its
 figures as `Evidence`, and its capabilities are recomputed from them:
 
-    python -m hydra_nb.profiling sample_catalogs/*.yaml --band manifest.json
+    hydra-nb catalog profile sample_catalogs/*.yaml --band manifest.json
 
 rewrites the files in place for another band, and the comment beside each capability with it.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import re
@@ -21,7 +20,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hydra_nb import atomic_file
 from hydra_nb.catalog import Band, Catalog
 from hydra_nb.dimensions import DIMENSIONS, TOLERANCE, DimensionWeights, weight_vector
 from hydra_nb.errors import CatalogError
@@ -216,34 +214,6 @@ def read_band(path: Path) -> Band:
     return band
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Rewrite catalog files in place; return 0, or 2 where an input was refused."""
-    parser = argparse.ArgumentParser(
-        prog="python -m hydra_nb.profiling",
-        description="Recompute the capabilities of catalog files from their evidence (Eq. 3).",
-    )
-    parser.add_argument("catalogs", nargs="+", type=Path, metavar="CATALOG", help="YAML files")
-    parser.add_argument(
-        "--band",
-        type=Path,
-        metavar="JSON",
-        help="file with the new band, as `score_band` or alone; default: the band of each catalog",
-    )
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        band = None if options.band is None else read_band(options.band)
-        # All are computed before the first is written: a refused file leaves every file alone.
-        texts = {path: profiled_text(Catalog.load(path), band) for path in options.catalogs}
-        for path, text in texts.items():
-            atomic_file.write_text(path, text)
-            _logger.info("%s: capabilities recomputed", path)
-    except (CatalogError, OSError) as error:
-        _logger.error("%s", error)
-        return 2
-    return 0
-
-
 def _mean_benchmark_score(evidence: Sequence[Evidence], dimension: str, name: str) -> float:
     rows = [row for row in evidence if row.dimension == dimension]
     if not rows:
@@ -269,7 +239,3 @@ def _is_pair(value: object) -> bool:
         and len(value) == 2
         and all(isinstance(end, int | float) and not isinstance(end, bool) for end in value)
     )
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

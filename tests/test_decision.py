@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from hydra_nb import Catalog, InvalidInputError, Requirements, Standing, decide, match
-from hydra_nb.decision import format_gap, short_dimensions
+from hydra_nb.gap_text import format_gap, short_dimensions
 from hydra_nb.money import format_usd
 from hydra_nb.tokens import estimate_tokens
 from tests.strategies import catalogs, profile, requirements, taus
@@ -60,6 +60,14 @@ def test_failing_open_names_what_lacks_and_the_tau_that_would_do() -> None:
     assert decision.failed_open
     assert "short on tool use by 0.10" in decision.explanation
     assert "From τ = 0.10 on" in decision.explanation
+
+
+def test_a_model_that_falls_as_little_short_is_not_called_within_tau() -> None:
+    twins = Catalog((profile("a", (0.5,) * 4), profile("b", (0.5,) * 4, usd_per_mtok_input=2.0)))
+    decision = decide(Requirements.of(debugging=0.7), twins, tau=0.05, tokens_input=1_000)
+    assert decision.candidates[1].reason == (
+        "no model is within τ, as close (shortfall 0.20), short on debugging by 0.20 · +$1.00 / 1k"
+    )
 
 
 def test_all_models_off_is_said_and_not_raised() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from hydra_nb.catalog import Catalog
+from hydra_nb.cli import main
 from hydra_nb.dimensions import DIMENSIONS
 from hydra_nb.errors import CatalogError, InvalidInputError
 from hydra_nb.profile import Evidence, ModelProfile
@@ -21,7 +22,6 @@ from hydra_nb.profiling import (
     capabilities_from_evidence,
     compensated_weights,
     describe_evidence,
-    main,
     profiled,
     profiled_text,
     read_band,
@@ -286,7 +286,7 @@ def test_rewriting_touches_capabilities_and_their_comments_only(path: Path) -> N
         .replace("debugging: 0.5\n", "debugging: 0.6  # Bench 0.300 → Eq. 3\n")
         .replace("tool_use: 0.5\n", "tool_use: 0.9  # Bench 0.400 → Eq. 3\n")
     )
-    assert main([str(path)]) == 0
+    assert main(["catalog", "profile", str(path)]) == 0
     assert path.read_text(encoding="utf-8") == expected
 
 
@@ -304,7 +304,7 @@ def test_models_in_flow_style_are_recomputed_without_comments(
     file = tmp_path / "flow.yaml"
     file.write_text(json.dumps(document), encoding="utf-8")
     with caplog.at_level(logging.WARNING):
-        assert main([str(file)]) == 0
+        assert main(["catalog", "profile", str(file)]) == 0
     assert_allclose(Catalog.load(file).capability_matrix(), [HIGH])
     assert "left as they are" in caplog.text
 
@@ -314,7 +314,7 @@ def test_a_band_file_gives_the_new_band(path: Path, wrapped: bool) -> None:
     band = {name: [0.25, 0.75] for name in DIMENSIONS}
     file = path.with_name("manifest.json")
     file.write_text(json.dumps({"score_band": band, "format": 1} if wrapped else band))
-    assert main([str(path), "--band", str(file)]) == 0
+    assert main(["catalog", "profile", str(path), "--band", str(file)]) == 0
     rewritten = Catalog.load(path)
     assert rewritten.capability_band == {name: (0.25, 0.75) for name in DIMENSIONS}
     assert_allclose(rewritten.capability_matrix(), [[0.75] * 4])
@@ -331,10 +331,10 @@ def test_a_bad_band_file_is_refused_by_name(tmp_path: Path, content: str) -> Non
 
 
 def test_a_refused_file_leaves_every_file_alone(
-    path: Path, caplog: pytest.LogCaptureFixture
+    path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = path.with_name("broken.yaml")
     broken.write_text("models: 3\n", encoding="utf-8")
-    assert main([str(path), str(broken)]) == 2
+    assert main(["catalog", "profile", str(path), str(broken)]) == 2
     assert path.read_text(encoding="utf-8") == TEXT
-    assert "broken.yaml" in caplog.text
+    assert "broken.yaml" in capsys.readouterr().err

@@ -8,8 +8,10 @@ import pytest
 from hydra_nb import Catalog, CatalogError, HydraError, InvalidInputError, Requirements
 from hydra_nb.widgets.cell_text import read_cell
 from hydra_nb.widgets.code import to_code
-from hydra_nb.widgets.store import Settings, Store
-from hydra_nb.widgets.views import catalog_view, prompt_view, solver_view
+from hydra_nb.widgets.grid_view import catalog_view
+from hydra_nb.widgets.state import Settings
+from hydra_nb.widgets.store import Store
+from hydra_nb.widgets.views import prompt_view, solver_view
 from tests.strategies import profile
 
 POOL = Catalog(

@@ -6,8 +6,9 @@ from typing import Any
 
 import altair as alt
 
-from hydra_nb.decision import Decision, Standing, format_gap
+from hydra_nb.decision import Decision, Standing
 from hydra_nb.dimensions import DIMENSIONS, LABELS
+from hydra_nb.gap_text import format_gap
 
 _ROW_HEIGHT = 26
 # Gaps beyond this share the strongest colour; text turns light on colours this strong.

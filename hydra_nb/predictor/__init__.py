@@ -3,7 +3,7 @@
 Serving: `predictor` (`load_predictor`) → `tokens` (`input_text`, `signals`) → `engines`, over a
 `checkpoint` folder. Training, never imported while serving: `dataset`, `weak_labels`,
 `augmentation`, `batches` → `architecture`, `e5_file`, `vocabulary`, `torch_checkpoint` →
-`training`, `distillation` → `export` → `evaluation` (`metrics`, `model_card`).
+`training` → `export` → `evaluation` (`metrics`, `model_card`).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import numpy as np
 from hydra_nb.errors import CheckpointError, InvalidInputError
 from hydra_nb.predictor.checkpoint import Manifest, read_manifest
 from hydra_nb.predictor.engines import Engine, OnnxEngine, TorchEngine
+from hydra_nb.predictor.signals import signal_flags
 from hydra_nb.predictor.tokens import PromptTokenizer
 from hydra_nb.requirements import Requirements
 
@@ -75,6 +76,12 @@ class Predictor:
         ]
         # A sigmoid in float32 may end an ulp outside; Requirements refuses that.
         return Requirements(np.clip(self._engine.scores(rows), 0.0, 1.0))
+
+    def signals(self, text: str, turn: int = 1) -> tuple[str, ...]:
+        """Return the names of the signal flags that are set for `text`, as people read them."""
+        flags = signal_flags(text, turn)
+        later = () if flags.turn == 1 else (f"turn {turn}",)
+        return (*later, *flags.active())
 
     def tokens(self, text: str, turn: int = 1) -> int:
         """Return how many tokens the encoder reads of `text`, at most `max_tokens`.

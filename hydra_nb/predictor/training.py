@@ -1,7 +1,7 @@
 """Trains a predictor: `python -m hydra_nb.predictor.training --data DIR --encoder E --out DIR`.
 
 The targets are annotated and authored prompts; weakly labelled prompts help with calibrated labels
-or, with `--soft-targets`, with the scores of a teacher (see `distillation`).
+or, with `--soft-targets`, with the scores of a teacher.
 """
 
 from __future__ import annotations

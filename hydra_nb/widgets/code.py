@@ -6,7 +6,8 @@ from typing import Any
 
 from hydra_nb.catalog import Catalog
 from hydra_nb.profile import Evidence, ModelProfile
-from hydra_nb.widgets.store import Settings, Store
+from hydra_nb.widgets.state import Settings
+from hydra_nb.widgets.store import Store
 
 
 def to_code(store: Store) -> str:

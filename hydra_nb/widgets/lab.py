@@ -17,7 +17,8 @@ from hydra_nb.tokens import DEFAULT_TOKENS_OUTPUT
 from hydra_nb.widgets.chart_view import ChartView
 from hydra_nb.widgets.code import to_code
 from hydra_nb.widgets.panels import CatalogPanel, PromptPanel, SolverPanel
-from hydra_nb.widgets.store import Settings, Store
+from hydra_nb.widgets.state import Settings
+from hydra_nb.widgets.store import Store
 
 DEFAULT_CATALOG = "paper_pool"
 

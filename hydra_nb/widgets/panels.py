@@ -19,8 +19,9 @@ import traitlets
 
 from hydra_nb.catalog import Catalog
 from hydra_nb.errors import HydraError
+from hydra_nb.widgets.grid_view import catalog_view
 from hydra_nb.widgets.store import Store
-from hydra_nb.widgets.views import View, catalog_view, prompt_view, solver_view
+from hydra_nb.widgets.views import View, prompt_view, solver_view
 
 logger = logging.getLogger(__name__)
 

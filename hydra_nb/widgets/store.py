@@ -10,96 +10,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from hydra_nb.catalog import Catalog
-from hydra_nb.decision import Decision, explain
-from hydra_nb.dimensions import DIMENSIONS, weight_vector
-from hydra_nb.errors import CatalogError, HydraError, InvalidInputError, SolverError
-from hydra_nb.problem import DEFAULT_TAU, check_tau, formulate
-from hydra_nb.profile import MODALITIES, ModelProfile
+from hydra_nb.decision import explain
+from hydra_nb.errors import CatalogError, HydraError, SolverError
+from hydra_nb.problem import formulate
+from hydra_nb.profile import ModelProfile
 from hydra_nb.requirements import Requirements
 from hydra_nb.routing import Predictor
-from hydra_nb.solver import AssignmentProgram, Solution, assignment_program
-from hydra_nb.tokens import DEFAULT_TOKENS_OUTPUT, check_tokens, estimate_tokens
+from hydra_nb.solver import assignment_program
+from hydra_nb.tokens import estimate_tokens
 from hydra_nb.widgets.cell_text import read_cell
 from hydra_nb.widgets.history import History
+from hydra_nb.widgets.state import Pinned, Ruling, Scoring, Settings
 
 logger = logging.getLogger(__name__)
-
-ScoringState = Literal["empty", "warming", "scored", "error"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What shapes a decision besides prompt and catalog.
-
-    Attributes:
-        tau: threshold on the shortfall.
-        dimension_weights: w by dimension, before the compensation of Eq. 4.
-        tokens_output: expected length of the answer, tokens.
-        turn: which message of the conversation the prompt is, from 1.
-        modalities: what the model must read besides text.
-    """
-
-    tau: float = DEFAULT_TAU
-    dimension_weights: Mapping[str, float] = field(
-        default_factory=lambda: dict.fromkeys(DIMENSIONS, 1.0)
-    )
-    tokens_output: int = DEFAULT_TOKENS_OUTPUT
-    turn: int = 1
-    modalities: tuple[str, ...] = ("text",)
-
-    def __post_init__(self) -> None:
-        check_tau(self.tau)
-        weights = weight_vector(self.dimension_weights).tolist()
-        object.__setattr__(self, "dimension_weights", dict(zip(DIMENSIONS, weights, strict=True)))
-        check_tokens(self.tokens_output, "tokens_output")
-        if isinstance(self.turn, bool) or not isinstance(self.turn, int) or self.turn < 1:
-            raise InvalidInputError(f"turn must be a whole number ≥ 1; received {self.turn!r}")
-        unknown = sorted(set(self.modalities) - set(MODALITIES))
-        if unknown:
-            raise InvalidInputError(
-                f"modalities names {unknown[0]!r}; known: {', '.join(MODALITIES)}"
-            )
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """How far the scores of the current prompt are.
-
-    Attributes:
-        state: empty prompt, encoder loading, scored, or failed.
-        message: what went wrong, in the state `error`.
-        milliseconds: time of the last scoring.
-        revision: which revision of the prompt the scores belong to.
-    """
-
-    state: ScoringState = "empty"
-    message: str = ""
-    milliseconds: float = 0.0
-    revision: int = 0
-
-
-@dataclass(frozen=True)
-class Pinned:
-    """A prompt kept as A, to compare the current one with."""
-
-    text: str
-    requirements: Requirements
-    chosen: str | None
-
-
-@dataclass(frozen=True)
-class Ruling:
-    """A decision with the program that certifies it; `failure` where the solver gave no proof."""
-
-    decision: Decision
-    program: AssignmentProgram
-    solution: Solution | None
-    failure: str = ""
 
 
 class Store:

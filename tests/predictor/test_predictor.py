@@ -189,3 +189,9 @@ def test_a_predictor_says_what_it_is(trained: SimpleNamespace) -> None:
     predictor = load_predictor(trained.onnx_folder)
     assert repr(predictor) == "Predictor('tiny', kind='onnx')"
     assert predictor.metrics == {}
+
+
+def test_signals_name_the_flags_that_are_set() -> None:
+    predictor = load_predictor()
+    assert predictor.signals("see https://example.org/a.py", turn=1) == ("file", "url", "short")
+    assert predictor.signals("ok", turn=7) == ("turn 7", "short")

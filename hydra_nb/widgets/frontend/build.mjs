@@ -1,6 +1,7 @@
 // Bundles src/*.js into ../static, which is committed so that `pip install` needs no Node.
+// The style sheet, ../static/lab.css, needs no build.
 import { build } from "esbuild";
-import { copyFile, readFile, readdir, writeFile } from "node:fs/promises";
+import { readFile, readdir, writeFile } from "node:fs/promises";
 
 const STATIC = "../static";
 
@@ -15,7 +16,6 @@ const { metafile } = await build({
   logLevel: "warning",
   metafile: true,
 });
-await copyFile("src/lab.css", `${STATIC}/lab.css`);
 
 // The licences of what is bundled must travel with it.
 const packages = new Set();
