@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hydra_nb.dimensions import DIMENSIONS
 from hydra_nb.errors import CatalogError
-from hydra_nb.profile import ModelProfile
+from hydra_nb.profile import ModelProfile, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,15 +25,26 @@ Band = Mapping[str, tuple[float, float]]
 """Low and high end, per dimension, of the capabilities that Eq. 3 of the HyDRA paper assigns."""
 
 
+MIN_BAND_WIDTH = 1e-6
+"""Eq. 4 divides by the width of the band: a narrower one would blow a weight up."""
+
+
 @dataclass(frozen=True)
 class SourceText:
-    """The YAML text a catalog came from, and which entry of it each profile is (`None` = new)."""
+    """The YAML text a catalog came from.
+
+    Attributes:
+        text: the text.
+        entries: for each profile which entry of the text it is; `None` where it is new.
+        default_name: the name the catalog has where the text gives none.
+    """
 
     text: str
     entries: tuple[int | None, ...]
+    default_name: str = "catalog"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Catalog:
     """An ordered collection of model profiles with unique names.
 
@@ -59,13 +70,15 @@ class Catalog:
         object.__setattr__(self, "profiles", tuple(self.profiles))
         seen: set[str] = set()
         for profile in self.profiles:
+            if not isinstance(profile, ModelProfile):
+                raise CatalogError("must be a ModelProfile", field="profiles", value=repr(profile))
             if profile.name in seen:
                 raise CatalogError(
                     "must be unique in the catalog", model=repr(profile.name), field="name"
                 )
             seen.add(profile.name)
         if self.capability_band is not None:
-            _check_band(self.capability_band)
+            object.__setattr__(self, "capability_band", _checked_band(self.capability_band))
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -116,6 +129,13 @@ class Catalog:
     def names(self) -> tuple[str, ...]:
         """Return the names in order."""
         return tuple(profile.name for profile in self.profiles)
+
+    def __repr__(self) -> str:
+        names = shorten(", ".join(self.names), 100)
+        return f"Catalog({self.name!r}, {len(self)} models: {names})"
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html())
 
     def __len__(self) -> int:
         return len(self.profiles)
@@ -186,17 +206,20 @@ class Catalog:
         return replace(self, profiles=tuple(profile for profile, _ in pairs), source=source)
 
 
-def _check_band(band: Band) -> None:
+def _checked_band(band: Band) -> dict[str, tuple[float, float]]:
     if set(band) != set(DIMENSIONS):
         raise CatalogError(
             f"needs the dimensions {', '.join(DIMENSIONS)}",
             field="capability_band",
-            value=str(sorted(band)),
+            value=str(sorted(map(str, band))),
         )
     for name, ends in band.items():
-        if len(ends) != 2 or not 0 <= ends[0] < ends[1] <= 1:
+        numbers = [e for e in ends if isinstance(e, int | float) and not isinstance(e, bool)]
+        rising = len(ends) == len(numbers) == 2 and 0 <= numbers[0] < numbers[1] <= 1
+        if not rising or numbers[1] - numbers[0] < MIN_BAND_WIDTH:
             raise CatalogError(
-                "must be two rising numbers in [0, 1]",
+                f"must be two rising numbers in [0, 1], at least {MIN_BAND_WIDTH} apart",
                 field=f"capability_band.{name}",
-                value=str(list(ends)),
+                value=shorten(str(list(ends))),
             )
+    return {name: (float(low), float(high)) for name, (low, high) in band.items()}

@@ -7,6 +7,7 @@ A file is a mapping with `models` (a list) and optionally `name`, `description`,
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from hydra_nb.yaml_headings import put_headings, take_headings
 
 MAX_BYTES = 5_000_000
 _MAX_DEPTH = 12
+_FIRST_ITEM = re.compile(r"^models:[^\n]*\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*( *)- ", re.MULTILINE)
+_BOM = "\ufeff"
 _KEYS = ("name", "description", "as_of", "capability_band", "models")
 
 
@@ -42,7 +45,7 @@ def load(path: Path) -> Catalog:
             value=f"{path.stat().st_size:,} bytes",
         )
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CatalogError(
             "must be UTF-8 text", place=str(path), value=f"byte {error.start}: {error.reason}"
@@ -69,7 +72,9 @@ def parse(text: str, *, place: str = "<text>", name: str = "catalog") -> Catalog
         isinstance(band, dict) and all(_is_pair(ends) for ends in band.values())
     ):
         raise CatalogError(
-            "must map each dimension to [low, high]", place=place, field="capability_band"
+            "must map each dimension to [low, high]",
+            place=_place(place, document, "capability_band"),
+            field="capability_band",
         )
     try:
         return Catalog(
@@ -77,8 +82,8 @@ def parse(text: str, *, place: str = "<text>", name: str = "catalog") -> Catalog
             name=_text(document, "name", name, place),
             description=_text(document, "description", "", place),
             as_of=_text(document, "as_of", "", place),
-            capability_band=band and {k: (float(v[0]), float(v[1])) for k, v in band.items()},
-            source=SourceText(text, tuple(range(len(profiles)))),
+            capability_band=band and {k: (v[0], v[1]) for k, v in _plain(band).items()},
+            source=SourceText(text, tuple(range(len(profiles))), name),
         )
     except CatalogError as error:
         raise error.at(place) from error
@@ -95,9 +100,18 @@ def save(catalog: Catalog, path: Path) -> None:
 
 
 def to_text(catalog: Catalog) -> str:
-    """Return YAML that `parse` reads back to an equal catalog."""
-    yaml = _yaml()
-    document = yaml.load(catalog.source.text) if catalog.source else CommentedMap()
+    """Return YAML that `parse` reads back to an equal catalog.
+
+    A catalog that says what its source says is that source, byte for byte. After an edit, comments,
+    key order, indentation of the list and line ends are kept; comments inside a model written in
+    flow style (`- {name: a, …}`) are not.
+    """
+    source = catalog.source
+    if source and parse(source.text, name=source.default_name) == catalog:
+        return source.text
+    text = source.text.removeprefix(_BOM).replace("\r\n", "\n") if source else ""
+    yaml = _yaml(text)
+    document = yaml.load(text) if source else CommentedMap()
     header: dict[str, Any] = {
         "name": catalog.name,
         "description": catalog.description,
@@ -105,10 +119,12 @@ def to_text(catalog: Catalog) -> str:
         "capability_band": catalog.capability_band
         and {name: list(ends) for name, ends in catalog.capability_band.items()},
     }
+    if source and catalog.name == source.default_name and "name" not in document:
+        del header["name"]
     for key, value in header.items():
         if value or key in document:
             _assign(document, key, value)
-    entries = catalog.source.entries if catalog.source else (None,) * len(catalog)
+    entries = source.entries if source else (None,) * len(catalog)
     old = document.get("models", CommentedSeq())
     headings = take_headings(old)
     new = CommentedSeq()
@@ -120,20 +136,28 @@ def to_text(catalog: Catalog) -> str:
     put_headings(document, "models", headings, entries)
     stream = io.StringIO()
     yaml.dump(document, stream)
-    return stream.getvalue()
+    written = stream.getvalue().replace("\r\n", "\n")
+    if source and "\r\n" in source.text:
+        written = written.replace("\n", "\r\n")
+    return f"{_BOM}{written}" if source and source.text.startswith(_BOM) else written
 
 
-def _yaml() -> YAML:
+def _yaml(text: str = "") -> YAML:
+    """Return a round-trip parser that writes in the style of `text`."""
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = 4096
-    yaml.indent(mapping=2, sequence=4, offset=2)
+    first_item = _FIRST_ITEM.search(text)
+    offset = len(first_item[1]) if first_item else 2
+    yaml.indent(mapping=2, sequence=offset + 2, offset=offset)
+    yaml.explicit_start = text.startswith("---")
     return yaml
 
 
 def _document(text: str, place: str) -> CommentedMap:
     """Return the parsed text after refusing everything but plain, shallow data."""
     yaml = _yaml()
+    text = text.removeprefix(_BOM)
     try:
         depth = 0
         for event in yaml.parse(text):

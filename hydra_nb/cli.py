@@ -9,16 +9,16 @@ import argparse
 import json
 import math
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hydra_nb import __version__, atomic_file
-from hydra_nb.catalog import Catalog
+from hydra_nb.catalog import Band, Catalog
 from hydra_nb.decision import Decision
 from hydra_nb.dimensions import LABELS
-from hydra_nb.errors import CatalogError, HydraError
+from hydra_nb.errors import CatalogError, HydraError, InvalidInputError
 from hydra_nb.money import format_usd
 from hydra_nb.problem import DEFAULT_TAU
 from hydra_nb.profiling import profiled_text, read_band
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     catalog = commands.add_parser("catalog", help="work with catalog files")
     actions = catalog.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser("check", help="check a catalog file")
-    check.add_argument("file", type=Path)
+    check.add_argument("file", metavar="FILE", help="YAML file or name of a sample catalog")
     check.set_defaults(run=_check)
     profile = actions.add_parser(
         "profile", help="recompute the capabilities of catalog files from their evidence (Eq. 3)"
@@ -98,7 +98,7 @@ def _port(text: str) -> int:
     return port
 
 
-def _lab(parsed: argparse.Namespace) -> int:
+def _lab(parsed: argparse.Namespace) -> NoReturn:
     from hydra_nb import workspace
 
     prepared = workspace.prepare(parsed.dir)
@@ -123,14 +123,15 @@ def _lab(parsed: argparse.Namespace) -> int:
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in containers, root is the only user there is
-    try:
-        return subprocess.run(command, check=False).returncode
-    except KeyboardInterrupt:
-        return 0
+    # JupyterLab takes the place of this process, so that a signal to it ends the server.
+    sys.stderr.flush()
+    os.execv(sys.executable, command)
 
 
 def _route(parsed: argparse.Namespace) -> int:
     text = sys.stdin.read() if parsed.prompt == "-" else parsed.prompt
+    if not text.strip():
+        raise InvalidInputError("the prompt is empty")
     decision = route(
         text, _open(parsed.catalog), tau=parsed.tau, tokens_output=parsed.tokens_output
     )
@@ -144,8 +145,10 @@ def _route(parsed: argparse.Namespace) -> int:
 def _open(name: str | None) -> Catalog:
     if name is None:
         return Catalog.sample("paper_pool")
-    if name in Catalog.sample_names() and not Path(name).exists():
-        return Catalog.sample(name)
+    if Path(name).exists():
+        return Catalog.load(name)
+    if name in Catalog.sample_names() or not Path(name).suffix:
+        return Catalog.sample(name)  # which lists the names there are
     return Catalog.load(name)
 
 
@@ -166,16 +169,24 @@ def _lines(decision: Decision) -> list[str]:
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    catalog = Catalog.load(parsed.file)
+    catalog = _open(parsed.file)
     available = sum(profile.available for profile in catalog)
     print(f"{parsed.file}: {len(catalog)} models, {available} available, no problem found")
     return 0
 
 
+def _profiled(path: Path, band: Band | None) -> str:
+    catalog = Catalog.load(path)
+    try:
+        return profiled_text(catalog, band)
+    except CatalogError as error:
+        raise error.at(str(path)) from error
+
+
 def _profile(parsed: argparse.Namespace) -> int:
     band = None if parsed.band is None else read_band(parsed.band)
     # All are computed before the first is written: a refused file leaves every file alone.
-    texts = {path: profiled_text(Catalog.load(path), band) for path in parsed.files}
+    texts = {path: _profiled(path, band) for path in parsed.files}
     for path, text in texts.items():
         try:
             atomic_file.write_text(path, text)

@@ -22,6 +22,9 @@ LABELS = {
 TOLERANCE = 1e-9
 """One epsilon for eligibility, for the solver and for what is displayed as zero."""
 
+MAX_WEIGHT = 1_000_000.0
+"""Weights above this would drown the other dimensions, and then the float arithmetic."""
+
 DimensionWeights = Mapping[str, float] | Sequence[float]
 
 
@@ -42,18 +45,24 @@ def weight_vector(dimension_weights: DimensionWeights | None) -> NDArray[np.floa
             raise InvalidInputError(
                 f"dimension_weights names {unknown[0]!r}; known dimensions: {', '.join(DIMENSIONS)}"
             )
-        weights = np.array([dimension_weights.get(name, 1.0) for name in DIMENSIONS], dtype=float)
+        given = np.asarray([dimension_weights.get(name, 1.0) for name in DIMENSIONS])
     else:
-        weights = np.asarray(dimension_weights, dtype=float)
+        given = np.asarray(dimension_weights)
+    if given.dtype.kind not in "iuf":
+        raise InvalidInputError(
+            f"dimension_weights must be numbers; received {dimension_weights!r}"
+        )
+    weights = given.astype(np.float64)
     if weights.shape != (len(DIMENSIONS),):
         raise InvalidInputError(
             f"dimension_weights has shape {weights.shape}; it needs {len(DIMENSIONS)} numbers, "
             f"in the order {', '.join(DIMENSIONS)}"
         )
     for name, weight in zip(DIMENSIONS, weights, strict=True):
-        if not np.isfinite(weight) or weight < 0:
+        if not 0 <= weight <= MAX_WEIGHT:
             raise InvalidInputError(
-                f"dimension_weights[{name!r}] must be finite and at least 0; received {weight}"
+                f"dimension_weights[{name!r}] must be finite, at least 0 and at most "
+                f"{MAX_WEIGHT:,.0f}; received {weight}"
             )
     if not weights.any():
         raise InvalidInputError("dimension_weights are all 0; at least one must be positive")

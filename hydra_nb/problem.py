@@ -26,7 +26,7 @@ from hydra_nb.errors import InvalidInputError
 from hydra_nb.profile import MODALITIES
 from hydra_nb.profiling import compensated_weights
 from hydra_nb.requirements import Requirements
-from hydra_nb.tokens import DEFAULT_TOKENS_OUTPUT
+from hydra_nb.tokens import DEFAULT_TOKENS_OUTPUT, MAX_TOKENS
 
 REGIMES = {"peak quality": 0.01, "conservative": 0.24, "aggressive": 0.64}
 """The three operating points of τ that the HyDRA paper reports for its own pool."""
@@ -67,8 +67,9 @@ class RoutingProblem:
         cost_micro_usd: float64 `(n_queries, n_models)`.
         allowed: bool `(n_queries, n_models)`, G_q.
         eligible: bool `(n_queries, n_models)`, E_q.
-        gates_failed_open: bool `(n_queries,)`: no available model has the context or the
-            modalities, so these two gates were opened for the query.
+        gates_failed_open: bool `(n_queries,)`: no available model has both the context and the
+            modalities, so the context gate was opened for the query, and the modality gate too
+            where that alone did not help. Availability never opens.
         failed_open: bool `(n_queries,)`: no allowed model is within τ, so only those of least
             shortfall are eligible.
     """
@@ -125,6 +126,11 @@ def formulate(
     Raises:
         InvalidInputError: a wrong type, shape or range; the message names the argument.
     """
+    if not isinstance(catalog, Catalog):
+        raise InvalidInputError(
+            f"catalog must be a Catalog, such as Catalog.sample('paper_pool'); "
+            f"received {catalog!r:.80}"
+        )
     n_queries = len(requirements)
     tau = check_tau(tau)
     weights = weight_vector(dimension_weights)
@@ -156,10 +162,14 @@ def formulate(
 
 def check_tau(tau: object) -> float:
     """Return τ as a float; `InvalidInputError` unless it is finite and at least 0."""
-    number = isinstance(tau, int | float | np.number) and not isinstance(tau, bool)
-    if not number or not np.isfinite(float(tau)) or float(tau) < 0:  # type: ignore[arg-type]
-        raise InvalidInputError(f"tau must be a finite number ≥ 0; received {tau!r}")
-    return float(tau)  # type: ignore[arg-type]
+    if isinstance(tau, int | float | np.number) and not isinstance(tau, bool) and tau >= 0:
+        try:
+            value = float(tau)
+        except OverflowError:
+            value = np.inf
+        if np.isfinite(value):
+            return value
+    raise InvalidInputError(f"tau must be a finite number ≥ 0; received {tau!r:.80}")
 
 
 def shortfall(
@@ -216,18 +226,24 @@ def _gates(
     can_read = {
         need: np.array([need <= have for have in reads], dtype=bool) for need in set(needed)
     }
-    passes = (tokens[:, None] <= windows[None, :]) & available
+    reading = np.tile(available, (len(needed), 1))
     if needed:
-        passes &= np.array([can_read[need] for need in needed], dtype=bool).reshape(passes.shape)
-    opened = ~passes.any(axis=1) & bool(available.any())
-    return np.where(opened[:, None], available[None, :], passes), opened
+        reading &= np.array([can_read[need] for need in needed], dtype=bool).reshape(reading.shape)
+    passes = reading & (tokens[:, None] <= windows[None, :])
+    opened: NDArray[np.bool_] = np.logical_and(~passes.any(axis=1), available.any())
+    # The context gate opens first: a long prompt can be cut, an image cannot be read blindly.
+    anyone_reads: NDArray[np.bool_] = np.any(reading, axis=1, keepdims=True)
+    kept = np.where(anyone_reads, reading, available[None, :])
+    return np.where(opened[:, None], kept, passes), opened
 
 
 def _token_column(value: int | ArrayLike, n_queries: int, name: str) -> NDArray[np.int64]:
     array = np.asarray(value)
-    if array.dtype.kind not in "iu" or array.ndim > 1 or (array.size and array.min() < 0):
+    whole = array.dtype.kind in "iu" and array.ndim <= 1
+    if not whole or (array.size and not (array.min() >= 0 and array.max() <= MAX_TOKENS)):
         raise InvalidInputError(
-            f"{name} must be whole numbers of tokens ≥ 0, one or (n_queries,); received {value!r}"
+            f"{name} must be whole numbers of tokens from 0 to {MAX_TOKENS:,}, one or "
+            f"(n_queries,); received {value!r:.80}"
         )
     if array.ndim == 1 and array.shape != (n_queries,):
         raise InvalidInputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -38,9 +39,19 @@ def _plain_zero(value: float) -> float:
 def _printable(value: str) -> str:
     if value != value.strip() or not value.isprintable():
         raise ValueError("must be printable, without blanks at either end")
+    # One spelling of "é", so that two names which look the same are the same.
+    return unicodedata.normalize("NFC", value)
+
+
+def _reads_text(value: tuple[str, ...]) -> tuple[str, ...]:
+    if "text" not in value:
+        raise ValueError("must include text")
+    if len(set(value)) != len(value):
+        raise ValueError("must not name one twice")
     return value
 
 
+_DATE = r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$"
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
 _Capability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), AfterValidator(_plain_zero)]
 _Price = Annotated[
@@ -80,7 +91,7 @@ class Evidence(_Record):
     score: _Capability
     weight: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
     source: str
-    date: Annotated[str, StringConstraints(pattern=r"^\d{4}(-\d{2}){0,2}$")]
+    date: Annotated[str, StringConstraints(pattern=_DATE)]
     estimate: str = ""
 
 
@@ -116,7 +127,10 @@ class ModelProfile(_Record):
     available: bool = True
     context_window: Annotated[int, Field(gt=0, le=1_000_000_000)]
     modalities: Annotated[
-        tuple[Modality, ...], BeforeValidator(_tuple_from_list), Field(min_length=1)
+        tuple[Modality, ...],
+        BeforeValidator(_tuple_from_list),
+        Field(min_length=1),
+        AfterValidator(_reads_text),
     ] = ("text",)
     usd_per_mtok_cached_input: _Price | None = None
     latency_ms: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
@@ -143,6 +157,7 @@ _RULES = {
     "bool_type": "must be true or false, not {kind}",
     "string_type": "must be text, not {kind}",
     "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
     "tuple_type": "must be a list, not {kind}",
     "greater_than_equal": "must be at least {ge}",
     "greater_than": "must be greater than {gt}",
@@ -162,6 +177,12 @@ def _catalog_error(
     """
     errors = error.errors(include_url=False)
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    nested = first.get("ctx", {}).get("error")
+    name = fields.get("name")
+    model = repr(name) if isinstance(name, str) else None
+    if isinstance(nested, CatalogError):
+        place = f"{_field_path(first['loc'])}.{nested.field}"
+        return CatalogError(nested.rule, model=model, field=place, value=nested.value)
     value = first["input"]
     kind, context = type(value).__name__, first.get("ctx", {})
     if first["type"] == "extra_forbidden":
@@ -172,13 +193,14 @@ def _catalog_error(
         rule = str(context["error"])
     else:
         kinds = {"str": "text", "bool": "true/false", "NoneType": "nothing", "int": "a number"}
-        template = _RULES.get(first["type"])
+        # pydantic calls an integer too large for a float "no float".
+        huge = first["type"] == "float_type" and kind == "int"
+        template = _RULES["finite_number"] if huge else _RULES.get(first["type"])
         words = {**context, "kind": kinds.get(kind, kind)}
         rule = template.format(**words) if template else str(first["msg"]).lower()
-    name = fields.get("name")
     return CatalogError(
         rule,
-        model=repr(name) if isinstance(name, str) else None,
+        model=model,
         field=_field_path(first["loc"]),
         value=None if first["type"] == "missing" else shorten(repr(value)),
     )

@@ -28,9 +28,12 @@ class Requirements:
 
     def __init__(self, values: ArrayLike) -> None:
         try:
-            array = np.array(values, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+            given = np.asarray(values)
+        except ValueError as error:
             raise InvalidInputError(f"requirements must be numbers: {error}") from error
+        if given.dtype.kind not in "iuf":
+            raise InvalidInputError(f"requirements must be numbers; received {values!r:.80}")
+        array = given.astype(np.float64)
         if array.ndim == 1 and array.size == len(DIMENSIONS):
             array = array.reshape(1, -1)
         if array.ndim != 2 or array.shape[1] != len(DIMENSIONS):

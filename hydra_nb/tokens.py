@@ -9,6 +9,9 @@ DEFAULT_TOKENS_OUTPUT = 500
 
 BYTES_PER_TOKEN = 4
 
+MAX_TOKENS = 1_000_000_000
+"""More than any prompt or answer; keeps sums of tokens far from the end of int64."""
+
 
 def estimate_tokens(text: str) -> int:
     """Return the expected input tokens of `text`: UTF-8 bytes / 4, rounded up, at least 1.
@@ -20,7 +23,9 @@ def estimate_tokens(text: str) -> int:
 
 
 def check_tokens(value: object, name: str) -> int:
-    """Return `value` if it is a whole number of tokens ≥ 0; else `InvalidInputError`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidInputError(f"{name} must be a whole number of tokens ≥ 0; received {value!r}")
+    """Return `value` if it is a whole number from 0 to `MAX_TOKENS`; else `InvalidInputError`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TOKENS:
+        raise InvalidInputError(
+            f"{name} must be a whole number of tokens from 0 to {MAX_TOKENS:,}; received {value!r}"
+        )
     return value

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +48,7 @@ def prepare(folder: Path) -> Prepared:
             else:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if not target.exists() or _digest(target) != digest:
-                    shutil.copyfile(source, target)
+                    atomic_file.write_text(target, source.read_text(encoding="utf-8"))
                     written.append(name)
             record[name] = digest
         atomic_file.write_text(folder / _RECORD, json.dumps(record, indent=1, sort_keys=True))

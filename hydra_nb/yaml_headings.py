@@ -53,7 +53,7 @@ def _text(tokens: list[CommentToken] | None) -> str:
 
 def _tokens(text: str) -> list[CommentToken]:
     return [
-        CommentToken(f"{line.strip()}\n", CommentMark(2 if line.strip() else 0))
+        CommentToken(f"{line.strip()}\n", CommentMark(len(line) - len(line.lstrip())))
         for line in text.splitlines()
     ]
 

@@ -35,8 +35,9 @@ def reference_choice(
         for p in available
         if tokens_input + tokens_output <= p.context_window and modalities <= set(p.modalities)
     ]
+    reading = [p for p in available if modalities <= set(p.modalities)]
     pool = []
-    for p in fitting or available:
+    for p in fitting or reading or available:
         shortfall = sum(
             _exact(weights[k]) * max(Fraction(0), _exact(requirement[k]) - _exact(getattr(p, k)))
             for k in DIMENSIONS

@@ -295,3 +295,77 @@ def test_a_sample_that_is_not_there_lists_those_that_are() -> None:
 def test_a_profile_takes_fields_by_name_only() -> None:
     with pytest.raises(TypeError):
         ModelProfile("x")  # type: ignore[call-arg,misc]
+
+
+STYLES = {
+    "CRLF": TEXT.replace("\n", "\r\n"),
+    "BOM": f"\ufeff{TEXT}",
+    "document start": f"---\n{TEXT}",
+    "flow style": "models:\n  - {name: a, provider: p, reasoning: 0, code_generation: 0, "
+    "debugging: 0, tool_use: 0, usd_per_mtok_input: 1, usd_per_mtok_output: 1, "
+    "context_window: 9}  # one\n# end\n",
+}
+STYLES["list without indentation"] = (
+    TEXT[: TEXT.index("models:")]
+    + "models:\n"
+    + "\n".join(line[2:] for line in TEXT[TEXT.index("  # the little") :].splitlines()[:-1])
+    + "\n# the end\n"
+)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_style_of_file_is_saved_unedited_byte_for_byte(tmp_path: Path, style: str) -> None:
+    path = tmp_path / "styled.yaml"
+    path.write_bytes(STYLES[style].encode())
+    Catalog.load(path).save(path)
+    assert path.read_bytes() == STYLES[style].encode()
+
+
+@pytest.mark.parametrize("style", ["CRLF", "BOM", "document start", "list without indentation"])
+def test_an_edit_keeps_the_style_of_the_file(tmp_path: Path, style: str) -> None:
+    path = tmp_path / "styled.yaml"
+    path.write_bytes(STYLES[style].encode())
+    Catalog.load(path).replace("small", usd_per_mtok_output=0.55).save(path)
+    expected = STYLES[style].replace("usd_per_mtok_output: 0.4", "usd_per_mtok_output: 0.55", 1)
+    assert path.read_bytes() == expected.encode()
+
+
+def test_a_file_without_a_name_does_not_get_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(TEXT.replace("name: tiny   # a name\n", ""), encoding="utf-8")
+    Catalog.load(path).replace("small", available=False).save(path)
+    assert "\nname:" not in path.read_text(encoding="utf-8")
+
+
+def test_errors_in_evidence_name_its_entry_once() -> None:
+    row = {"dimension": "reasoning", "benchmark": "b", "score": 90.0, "source": "s", "date": "2026"}
+    with pytest.raises(CatalogError) as caught:
+        profile("x", evidence=[row])
+    assert str(caught.value) == (
+        "model 'x', field evidence[0].score: must be at most 1.0; received 90.0"
+    )
+
+
+@pytest.mark.parametrize("modalities", [["image"], ["text", "text"]])
+def test_modalities_include_text_and_name_each_once(modalities: list[str]) -> None:
+    with pytest.raises(CatalogError, match="modalities"):
+        profile("x", modalities=modalities)
+
+
+def test_two_spellings_of_one_name_are_one_name() -> None:
+    with pytest.raises(CatalogError, match="unique"):
+        Catalog((profile("caf\u00e9"), profile("cafe\u0301")))
+
+
+@pytest.mark.parametrize(
+    "ends", [("0", "1"), (False, True), (0.1, 0.1), (0.1, 0.10000001), (0.1,), (0.1, 10**400)]
+)
+def test_a_band_must_be_two_rising_numbers(ends: object) -> None:
+    with pytest.raises(CatalogError, match=r"capability_band\.reasoning"):
+        Catalog((), capability_band={**dict.fromkeys(DIMENSIONS, (0.1, 0.9)), "reasoning": ends})  # type: ignore[dict-item]
+
+
+def test_the_repr_is_one_line() -> None:
+    assert repr(Catalog((profile("a"), profile("b")), name="two")) == (
+        "Catalog('two', 2 models: a, b)"
+    )

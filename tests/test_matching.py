@@ -72,6 +72,18 @@ def test_context_and_modality_gates_open_where_they_would_leave_nothing() -> Non
     assert result.problem.gates_failed_open.tolist() == [True]
 
 
+def test_the_context_gate_opens_before_the_modality_gate() -> None:
+    pool = POOL.replace("strong", modalities=["text", "image"], context_window=100)
+    result = match(Requirements.of(), pool, modalities=("text", "image"), tokens_input=5_000)
+    assert result.names == ("strong",)
+    assert result.problem.gates_failed_open.tolist() == [True]
+
+
+def test_a_catalog_given_by_name_is_refused_with_the_way_to_get_it() -> None:
+    with pytest.raises(InvalidInputError, match=r"Catalog\.sample\('paper_pool'\)"):
+        match(Requirements.of(), "paper_pool")  # type: ignore[arg-type]
+
+
 def test_cost_is_tokens_times_price_in_micro_usd() -> None:
     result = match(Requirements.of(), POOL, tokens_input=100, tokens_output=10)
     # 100 × 0.1 + 10 × 0.4
@@ -258,6 +270,10 @@ def test_cost_is_concave_in_each_price(
         ({"tau": -0.1}, "tau"),
         ({"tau": float("nan")}, "tau"),
         ({"tau": "0.1"}, "tau"),
+        ({"tau": 10**400}, "tau"),
+        ({"tokens_input": 2**62, "tokens_output": 2**62}, "tokens_input"),
+        ({"dimension_weights": {"reasoning": "2"}}, "must be numbers"),
+        ({"dimension_weights": (1e308, 1.0, 1.0, 1.0)}, "at most"),
         ({"tokens_input": -1}, "tokens_input"),
         ({"tokens_input": [1, 2]}, "2 entries, but there are 1"),
         ({"tokens_output": 1.5}, "tokens_output"),

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -85,7 +88,20 @@ def test_a_program_without_a_solution_raises_with_the_solvers_status() -> None:
         program.solve()
 
 
-def test_solving_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    assignment_program(formulate(Requirements.of(), POOL)).solve()
-    captured = capfd.readouterr()
-    assert (captured.out, captured.err) == ("", "")
+def test_the_first_solve_of_a_process_prints_nothing() -> None:
+    code = (
+        "import hydra_nb as hy; from hydra_nb.solver import assignment_program as program;"
+        "pool = hy.Catalog.sample('paper_pool');"
+        "program(hy.formulate(hy.Requirements.of(), pool)).solve()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_solver_that_is_not_installed_is_a_solver_error() -> None:
+    program = assignment_program(formulate(Requirements.of(), POOL))
+    missing = [name for name in SOLVERS if name not in available_solvers()]
+    for name in missing:
+        with pytest.raises(SolverError):
+            program.solve(name)
+    assert missing or "COIN_CMD" in available_solvers()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
 
+import hydra_nb as hy
 from hydra_nb import Catalog, CatalogError, HydraError, InvalidInputError, Requirements
 from hydra_nb.widgets.cell_text import read_cell
 from hydra_nb.widgets.code import to_code
@@ -105,13 +107,50 @@ def test_scores_stay_when_scoring_fails(store: Store) -> None:
     assert "no memory left" in prompt_view(store)["message"]
 
 
+def test_a_failed_load_stays_on_screen_while_typing_goes_on() -> None:
+    store = Store(POOL)
+
+    def loader() -> ByLength:
+        raise RuntimeError("broken driver")
+
+    store.load(loader).join(10)
+    store.set_text("x")
+    assert store.scoring.state == "error"
+    assert "broken driver" in store.scoring.message
+
+
+def test_a_predictor_that_returns_something_else_is_an_error_on_screen(store: Store) -> None:
+    class Wrong:
+        def predict(self, texts: Sequence[str], turns: Sequence[int] | None = None) -> object:
+            return [[0.1] * 4]
+
+    store.predictor = Wrong()  # type: ignore[assignment]
+    store.set_text("new")
+    assert store.scoring.state == "error"
+    assert "must return Requirements" in store.scoring.message
+
+
+def test_a_prompt_pinned_after_a_failure_is_the_one_that_was_scored(store: Store) -> None:
+    store.predictor = Broken()
+    store.set_text("something else")
+    store.pin()
+    assert store.pinned is not None
+    assert store.pinned.text == "x" * 15
+
+
+def test_a_text_that_is_none_changes_nothing(store: Store) -> None:
+    with pytest.raises(InvalidInputError, match="text must be a str; received 5"):
+        store.set_text(5)  # type: ignore[arg-type]
+    assert store.text == "x" * 15
+
+
 def test_the_view_carries_the_revision_that_was_scored(store: Store) -> None:
     store.set_text("new", revision=41)
     assert prompt_view(store)["revision"] == 41
 
 
 def test_a_price_edit_flips_the_verdict(store: Store) -> None:
-    store.edit_cell(0, "usd_per_mtok_output", "40")
+    store.edit_cell(store.catalog.names[0], "usd_per_mtok_output", "40")
     assert store.catalog["cheap"].usd_per_mtok_output == 40.0
     assert chosen(store) == "strong"
 
@@ -135,7 +174,7 @@ def test_a_price_edit_flips_the_verdict(store: Store) -> None:
 )
 def test_a_refused_edit_changes_nothing(store: Store, field: str, typed: str, said: str) -> None:
     with pytest.raises(CatalogError, match=said):
-        store.edit_cell(0, field, typed)
+        store.edit_cell(store.catalog.names[0], field, typed)
     assert store.catalog == POOL
     assert not store.history.past
 
@@ -146,8 +185,8 @@ def test_a_dollar_sign_and_a_typographic_minus_are_read() -> None:
 
 
 def test_undo_and_redo_walk_through_every_edit(store: Store) -> None:
-    store.edit_cell(0, "available", False)
-    store.edit_cell(1, "name", "mighty")
+    store.edit_cell(store.catalog.names[0], "available", False)
+    store.edit_cell(store.catalog.names[1], "name", "mighty")
     store.undo()
     assert store.catalog.names == ("cheap", "strong")
     assert chosen(store) == "strong"
@@ -163,30 +202,30 @@ def test_undo_and_redo_walk_through_every_edit(store: Store) -> None:
 
 
 def test_an_edit_after_undo_forgets_what_could_be_redone(store: Store) -> None:
-    store.edit_cell(0, "available", False)
+    store.edit_cell(store.catalog.names[0], "available", False)
     store.undo()
-    store.edit_cell(1, "name", "mighty")
+    store.edit_cell(store.catalog.names[1], "name", "mighty")
     assert catalog_view(store)["redo"] is None
 
 
 def test_add_duplicate_and_remove_keep_names_unique(store: Store) -> None:
-    assert store.add() == 2
-    assert store.duplicate(0) == 1
-    store.duplicate(0)
+    assert store.add() == "new-model"
+    assert store.duplicate("cheap") == "cheap-copy"
+    store.duplicate(store.catalog.names[0])
     assert store.catalog.names == ("cheap", "cheap-copy-2", "cheap-copy", "strong", "new-model")
-    store.remove(1)
+    store.remove("cheap-copy-2")
     assert store.catalog.names == ("cheap", "cheap-copy", "strong", "new-model")
 
 
 def test_the_last_model_stays(store: Store) -> None:
-    store.remove(0)
+    store.remove(store.catalog.names[0])
     with pytest.raises(CatalogError, match="last model"):
-        store.remove(0)
+        store.remove(store.catalog.names[0])
     assert len(store.catalog) == 1
 
 
 def test_reset_and_another_catalog_can_be_undone(store: Store) -> None:
-    store.edit_cell(0, "available", False)
+    store.edit_cell(store.catalog.names[0], "available", False)
     store.reset()
     assert store.catalog == POOL
     store.replace_catalog(Catalog.sample("paper_pool"), label="open paper_pool")
@@ -196,7 +235,7 @@ def test_reset_and_another_catalog_can_be_undone(store: Store) -> None:
 
 
 def test_changed_cells_are_marked_against_the_opened_catalog(store: Store) -> None:
-    store.edit_cell(0, "usd_per_mtok_input", "0.2")
+    store.edit_cell(store.catalog.names[0], "usd_per_mtok_input", "0.2")
     cells = catalog_view(store)["rows"][0]["cells"]
     assert cells["usd_per_mtok_input"]["changed"]
     assert cells["usd_per_mtok_input"]["was"] == "0.10"
@@ -205,7 +244,7 @@ def test_changed_cells_are_marked_against_the_opened_catalog(store: Store) -> No
 
 def test_a_renamed_model_of_a_file_is_compared_with_what_it_was() -> None:
     store = Store(Catalog.sample("paper_pool"))
-    store.edit_cell(0, "name", "renamed")
+    store.edit_cell(store.catalog.names[0], "name", "renamed")
     cells = catalog_view(store)["rows"][0]["cells"]
     assert cells["name"]["changed"]
     assert not cells["usd_per_mtok_input"]["changed"]
@@ -220,12 +259,16 @@ def test_settings_move_the_decision_and_bad_ones_are_refused(store: Store) -> No
         store.set(tau=-1.0)
     with pytest.raises(InvalidInputError, match="tokens_output"):
         store.set(tokens_output=1.5)
-    assert store.settings.tau == 1.0
+    with pytest.raises(InvalidInputError, match="tokens_output"):
+        store.set(tokens_output=10**20)
+    assert store.settings == Settings(tau=1.0)
+    store.edit_cell("cheap", "available", False)
+    assert chosen(store) == "strong"
 
 
 def test_all_models_off_is_a_state_and_not_an_error(store: Store) -> None:
-    store.edit_cell(0, "available", False)
-    store.edit_cell(1, "available", False)
+    store.edit_cell(store.catalog.names[0], "available", False)
+    store.edit_cell(store.catalog.names[1], "available", False)
     view = solver_view(store)
     assert view["state"] == "none"
     assert "switched off" in view["verdict"]["explanation"]
@@ -259,22 +302,37 @@ def test_listeners_hear_of_every_change(store: Store) -> None:
     store.subscribe(lambda: heard.append(store.text))
     store.set_text("a")
     store.set(tau=0.2)
-    store.edit_cell(0, "available", False)
+    store.edit_cell(store.catalog.names[0], "available", False)
     store.undo()
     assert heard == ["a"] * 4
 
 
-def test_many_threads_leave_one_consistent_state(store: Store) -> None:
+class Slow(ByLength):
+    """Takes its time, so that threads without a lock would mix their states."""
+
+    def predict(self, texts: Sequence[str], turns: Sequence[int] | None = None) -> Requirements:
+        time.sleep(0.002)
+        return super().predict(texts, turns)
+
+
+def test_many_threads_leave_one_consistent_state() -> None:
+    store = Store(POOL, predictor=Slow())
+    mixed: list[str] = []
+    store.subscribe(
+        lambda: store.scored_text == store.text or mixed.append(store.text)  # type: ignore[func-returns-value]
+    )
+
     def type_and_edit(number: int) -> None:
         for step in range(20):
             store.set_text("x" * (number + step))
-            store.edit_cell(0, "usd_per_mtok_input", str(1 + number + step))
+            store.edit_cell(store.catalog.names[0], "usd_per_mtok_input", str(1 + number + step))
 
     threads = [threading.Thread(target=type_and_edit, args=(n,)) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    assert mixed == []
     assert store.requirements == ByLength().predict([store.text])
     assert store.ruling is not None
     assert store.ruling.decision.problem.catalog == store.catalog
@@ -294,10 +352,10 @@ def test_the_generated_cell_recreates_the_screen(catalog: Catalog) -> None:
     store = Store(catalog, predictor=ByLength(), settings=Settings(tau=0.3, tokens_output=50))
     store.set_text('He said "hi"\nand left')
     store.set(dimension_weights={"debugging": 2.0})
-    store.edit_cell(0, "usd_per_mtok_input", "0.33")
-    store.edit_cell(1, "name", "renamed")
-    store.duplicate(0)
-    store.remove(len(store.catalog) - 1)
+    store.edit_cell(store.catalog.names[0], "usd_per_mtok_input", "0.33")
+    store.edit_cell(store.catalog.names[1], "name", "renamed")
+    store.duplicate(store.catalog.names[0])
+    store.remove(store.catalog.names[-1])
     again = recreate(store)
     assert again.catalog == store.catalog
     assert again.settings == store.settings
@@ -312,7 +370,42 @@ def test_the_generated_cell_of_an_unedited_sample_is_short() -> None:
 def test_swapped_names_are_recreated_too() -> None:
     store = Store(Catalog.sample("paper_pool"))
     first, second = store.catalog.names[:2]
-    store.edit_cell(0, "name", "spare")
-    store.edit_cell(1, "name", first)
-    store.edit_cell(0, "name", second)
+    store.edit_cell(store.catalog.names[0], "name", "spare")
+    store.edit_cell(store.catalog.names[1], "name", first)
+    store.edit_cell(store.catalog.names[0], "name", second)
     assert recreate(store).catalog == store.catalog
+
+
+def test_a_copy_that_took_the_old_name_is_recreated_too() -> None:
+    store = Store(Catalog.sample("paper_pool"))
+    first = store.catalog.names[0]
+    store.duplicate(first)
+    store.edit_cell(first, "name", "other")
+    store.edit_cell(f"{first}-copy", "name", first)
+    assert recreate(store).catalog == store.catalog
+
+
+def test_a_closed_lab_is_forgotten_by_its_store() -> None:
+    lab = hy.lab(POOL, predictor=ByLength())
+    assert lab._store._listeners
+    lab.close()
+    assert lab._store._listeners == []
+
+
+def test_reading_the_decision_waits_for_the_encoder() -> None:
+    class Late(ByLength):
+        pass
+
+    lab = hy.lab(POOL, predictor=ByLength())
+    store = Store(POOL)
+    gate = threading.Event()
+
+    def loader() -> Late:
+        gate.wait(10)
+        return Late()
+
+    store.load(loader)
+    store.set_text("x" * 80)
+    threading.Timer(0.1, gate.set).start()
+    lab._store = store
+    assert lab.requirements is not None

@@ -50,14 +50,14 @@ def test_a_typed_draft_is_scored_and_shown(lab: Lab) -> None:
 
 def test_an_edit_is_answered_with_its_number(lab: Lab) -> None:
     grid = panel(lab, CatalogPanel)
-    reply = ask(grid, "edit", "k1", row=0, field="usd_per_mtok_input", typed="2.5")
+    reply = ask(grid, "edit", "k1", model="gpt-5.4-mini", field="usd_per_mtok_input", typed="2.5")
     assert (reply["number"], reply["ok"]) == ("k1", True)
     assert lab.catalog[0].usd_per_mtok_input == 2.5
 
 
 def test_a_refused_edit_is_answered_with_the_rule(lab: Lab) -> None:
     grid, before = panel(lab, CatalogPanel), lab.catalog
-    reply = ask(grid, "edit", row=0, field="usd_per_mtok_input", typed="abc")
+    reply = ask(grid, "edit", model="gpt-5.4-mini", field="usd_per_mtok_input", typed="abc")
     assert (reply["ok"], reply["message"]) == (False, "must be a number")
     assert lab.catalog == before
 

@@ -89,10 +89,17 @@ class LinearProgram:
         Raises:
             SolverError: no solver is installed, or the run did not end in a proven optimum.
         """
+        if solver is not None and not available_solvers((solver,)):
+            raise SolverError(
+                f"{solver} is not installed; there is {', '.join(available_solvers())}"
+            )
         name = solver or _first_available()
         program_solver = _solver(self._pulp, name)
         started = time.perf_counter()
-        result = self._problem.solve(program_solver)
+        try:
+            result = self._problem.solve(program_solver)
+        except self._pulp.PulpSolverError as error:
+            raise SolverError(f"{_LABELS[name]} could not be run: {error}") from error
         seconds = time.perf_counter() - started
         proven, status = self._status(result)
         if not proven:

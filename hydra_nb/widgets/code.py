@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from hydra_nb.catalog import Catalog
+from hydra_nb.errors import CatalogError
 from hydra_nb.profile import Evidence, ModelProfile
 from hydra_nb.widgets.state import Settings
 from hydra_nb.widgets.store import Store
+
+Edit = tuple[str, tuple[Any, ...], dict[str, Any]]
+"""A method of `Catalog` with its positional and named arguments."""
 
 
 def to_code(store: Store) -> str:
@@ -32,7 +36,7 @@ def catalog_code(catalog: Catalog, opened: Catalog) -> str:
     if opened.name in Catalog.sample_names() and Catalog.sample(opened.name) == opened:
         edits = _edits(opened, catalog)
         if edits is not None:
-            chain = "".join(f"\n    {edit}" for edit in edits)
+            chain = "".join(f"\n    {_edit_code(edit)}" for edit in edits)
             start = f"hy.Catalog.sample({opened.name!r})"
             return f"catalog = (\n    {start}{chain}\n)" if edits else f"catalog = {start}"
     profiles = "".join(f"        {_profile_code(profile)},\n" for profile in catalog)
@@ -43,34 +47,46 @@ def catalog_code(catalog: Catalog, opened: Catalog) -> str:
     return f"catalog = hy.Catalog(\n    (\n{profiles}    ),\n{rest})"
 
 
-def _edits(opened: Catalog, catalog: Catalog) -> list[str] | None:
-    """Return method calls that lead from `opened` to `catalog`; `None` where they would not."""
+def _edits(opened: Catalog, catalog: Catalog) -> list[Edit] | None:
+    """Return the edits that lead from `opened` to `catalog`; `None` where a chain does not."""
     if catalog.source is None:
         return None
     kept = {entry for entry in catalog.source.entries if entry is not None}
-    edits = [
-        f".remove({profile.name!r})" for entry, profile in enumerate(opened) if entry not in kept
+    edits: list[Edit] = [
+        ("remove", (profile.name,), {}) for entry, profile in enumerate(opened) if entry not in kept
     ]
-    # A name may be free only after another was given up, so renames go by way of nothing taken.
-    taken = {profile.name for entry, profile in enumerate(opened) if entry in kept}
     for position, (profile, entry) in enumerate(zip(catalog, catalog.source.entries, strict=True)):
         if entry is None:
-            edits.append(f".add({_profile_code(profile)}, position={position})")
+            edits.append(("add", (profile,), {"position": position}))
             continue
         before = opened[entry]
         if before.name != profile.name:
-            if profile.name in taken:
-                return None
-            edits.append(f".rename({before.name!r}, {profile.name!r})")
-            taken = taken - {before.name} | {profile.name}
+            edits.append(("rename", (before.name, profile.name), {}))
         changed = {
             name: getattr(profile, name)
             for name in ModelProfile.model_fields
             if name != "name" and getattr(profile, name) != getattr(before, name)
         }
         if changed:
-            edits.append(f".replace({profile.name!r}, {_keywords(changed)})")
-    return edits
+            edits.append(("replace", (profile.name,), changed))
+    return edits if _apply(opened, edits) == catalog else None
+
+
+def _apply(catalog: Catalog, edits: list[Edit]) -> Catalog | None:
+    """Return what the edits make of `catalog`; `None` where one is refused, a taken name say."""
+    try:
+        for method, positional, named in edits:
+            catalog = getattr(catalog, method)(*positional, **named)
+    except CatalogError:
+        return None
+    return catalog
+
+
+def _edit_code(edit: Edit) -> str:
+    method, positional, named = edit
+    arguments = [_literal(value) for value in positional]
+    arguments += [f"{name}={_literal(value)}" for name, value in named.items()]
+    return f".{method}({', '.join(arguments)})"
 
 
 def _profile_code(profile: ModelProfile) -> str:
@@ -87,6 +103,8 @@ def _keywords(fields: dict[str, Any]) -> str:
 
 
 def _literal(value: Any) -> str:
+    if isinstance(value, ModelProfile):
+        return _profile_code(value)
     if isinstance(value, tuple) and value and isinstance(value[0], Evidence):
         rows = ", ".join(
             f"hy.Evidence({_keywords(row.model_dump(exclude_defaults=True))})" for row in value

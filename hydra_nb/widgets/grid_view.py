@@ -50,10 +50,12 @@ COLUMNS: tuple[View, ...] = (
 def catalog_view(store: Store) -> View:
     """Return what the catalog panel shows."""
     catalog, history = store.catalog, store.history
-    candidates = store.ruling.decision.candidates if store.ruling else (None,) * len(catalog)
     opened = _opened_profiles(catalog, history.current.opened)
+    decision = store.ruling.decision if store.ruling else None
+    failed_open = decision is not None and (decision.failed_open or decision.gates_failed_open)
+    candidates = decision.candidates if decision else (None,) * len(catalog)
     rows = [
-        _row(profile, before, candidate)
+        _row(profile, before, candidate, failed_open)
         for profile, before, candidate in zip(catalog, opened, candidates, strict=True)
     ]
     return {
@@ -79,7 +81,12 @@ def _opened_profiles(catalog: Catalog, opened: Catalog) -> list[ModelProfile | N
     return [by_name.get(profile.name) for profile in catalog]
 
 
-def _row(profile: ModelProfile, before: ModelProfile | None, candidate: Candidate | None) -> View:
+def _row(
+    profile: ModelProfile,
+    before: ModelProfile | None,
+    candidate: Candidate | None,
+    failed_open: bool,
+) -> View:
     cells = {}
     for column in COLUMNS:
         name = column["field"]
@@ -97,6 +104,7 @@ def _row(profile: ModelProfile, before: ModelProfile | None, candidate: Candidat
         "cells": cells,
         "new": before is None,
         "standing": str(candidate.standing) if candidate else "none",
+        "open": bool(failed_open and candidate and candidate.standing is Standing.CHOSEN),
         "status": _status(candidate) if candidate else "",
         "reason": candidate.reason if candidate else "",
         "notes": profile.notes,

@@ -10,6 +10,7 @@ from hydra_nb.catalog import Catalog
 from hydra_nb.charts import heatmap_label, heatmap_rows, shortfall_heatmap
 from hydra_nb.decision import Decision
 from hydra_nb.dimensions import DIMENSIONS, weight_vector
+from hydra_nb.errors import InvalidInputError
 from hydra_nb.problem import DEFAULT_TAU
 from hydra_nb.requirements import Requirements
 from hydra_nb.routing import Predictor, default_predictor
@@ -36,6 +37,13 @@ class Lab(ipywidgets.VBox):  # type: ignore[misc]
         super().__init__(panels)
         self.add_class("hydra-nb-lab")
 
+    def close(self) -> None:
+        """Close the lab and its panels."""
+        self._store.unsubscribe(self._draw_heatmap)
+        for child in self.children:
+            child.close()
+        super().close()
+
     @property
     def text(self) -> str:
         """The prompt; assign to it to type from Python."""
@@ -52,16 +60,20 @@ class Lab(ipywidgets.VBox):  # type: ignore[misc]
 
     @catalog.setter
     def catalog(self, catalog: Catalog) -> None:
+        if not isinstance(catalog, Catalog):
+            raise InvalidInputError(f"catalog must be a Catalog; received {catalog!r:.80}")
         self._store.replace_catalog(catalog, label=f"open {catalog.name}")
 
     @property
     def requirements(self) -> Requirements | None:
-        """The scores on screen; `None` where no prompt was scored yet."""
+        """The scores on screen, waiting for the encoder; `None` where there is no prompt."""
+        self._store.wait()
         return self._store.requirements
 
     @property
     def decision(self) -> Decision | None:
-        """The decision on screen; `None` where no prompt was scored yet."""
+        """The decision on screen, waiting for the encoder; `None` where there is no prompt."""
+        self._store.wait()
         return self._store.ruling.decision if self._store.ruling else None
 
     @property
@@ -78,7 +90,7 @@ class Lab(ipywidgets.VBox):  # type: ignore[misc]
         return to_code(self._store)
 
     def _draw_heatmap(self) -> None:
-        decision = self.decision
+        decision = self._store.ruling.decision if self._store.ruling else None
         self._heatmap.label = heatmap_label(decision) if decision else ""
         self._heatmap.rows = heatmap_rows(decision) if decision else []
 
@@ -119,6 +131,8 @@ def lab(
         modalities=modalities,
     )
     opened = Catalog.sample(DEFAULT_CATALOG) if catalog is None else catalog
+    if not isinstance(opened, Catalog):
+        raise InvalidInputError(f"catalog must be a Catalog; received {opened!r:.80}")
     store = Store(opened, predictor=predictor, settings=settings)
     widget = Lab(store)
     if text:

@@ -18,7 +18,7 @@ import anywidget
 import traitlets
 
 from hydra_nb.catalog import Catalog
-from hydra_nb.errors import HydraError
+from hydra_nb.errors import HydraError, InvalidInputError
 from hydra_nb.widgets.grid_view import catalog_view
 from hydra_nb.widgets.store import Store
 from hydra_nb.widgets.views import View, prompt_view, solver_view
@@ -47,6 +47,11 @@ class Panel(anywidget.AnyWidget):
         store.subscribe(self.refresh)
         self.on_msg(self._on_message)
         self.observe(self._on_draft, "draft")
+
+    def close(self) -> None:
+        """Close the widget; the store forgets it."""
+        self._store.unsubscribe(self.refresh)
+        super().close()
 
     def refresh(self) -> None:
         """Show the store as it is now."""
@@ -78,16 +83,19 @@ class Panel(anywidget.AnyWidget):
 
     def _on_message(self, _: object, content: Any, __: object) -> None:
         """Run one action; what it returns, or why it was refused, goes back with its number."""
-        action = self.actions().get(str(content.get("action")))
-        arguments = content.get("arguments", {})
-        reply: View = {"number": content.get("number"), "ok": False, "arguments": arguments}
-        if action is None:
-            logger.warning("%s has no action %r", type(self).__name__, content.get("action"))
-            return
+        name = str(content.get("action"))
+        reply: View = {"number": content.get("number"), "ok": False}
+        action = self.actions().get(name)
         try:
-            reply |= {"ok": True, "result": action(**arguments)}
+            if action is None:
+                raise InvalidInputError(f"{type(self).__name__} has no action {name!r}")
+            reply |= {"ok": True, "result": action(**content.get("arguments", {}))}
         except HydraError as error:
             reply["message"] = getattr(error, "rule", None) or str(error)
+        # Without an answer the browser would wait for ever.
+        except Exception as error:
+            logger.exception("%s failed", name)
+            reply["message"] = f"{name} failed: {error!r}"
         self._answer(reply)
 
     def _answer(self, reply: View) -> None:
@@ -133,7 +141,7 @@ class CatalogPanel(Panel):
         """Return the edits of the grid; each may be refused with a `CatalogError`."""
         store = self._store
         return {
-            "edit": lambda row, field, typed: store.edit_cell(row, field, typed),
+            "edit": lambda model, field, typed: store.edit_cell(model, field, typed),
             "add": store.add,
             "duplicate": store.duplicate,
             "remove": store.remove,
@@ -165,5 +173,7 @@ class SolverPanel(Panel):
         if "tokens_output" in draft:
             changes["tokens_output"] = draft["tokens_output"]
         if "image" in draft:
-            changes["modalities"] = ("text", "image") if draft["image"] else ("text",)
-        self._store.set(**changes)
+            others = tuple(m for m in self._store.settings.modalities if m != "image")
+            changes["modalities"] = (*others, "image") if draft["image"] else others
+        if changes:
+            self._store.set(**changes)

@@ -39,7 +39,8 @@ class Settings:
     modalities: tuple[str, ...] = ("text",)
 
     def __post_init__(self) -> None:
-        check_tau(self.tau)
+        object.__setattr__(self, "tau", check_tau(self.tau))
+        object.__setattr__(self, "modalities", tuple(self.modalities))
         weights = weight_vector(self.dimension_weights).tolist()
         object.__setattr__(self, "dimension_weights", dict(zip(DIMENSIONS, weights, strict=True)))
         check_tokens(self.tokens_output, "tokens_output")

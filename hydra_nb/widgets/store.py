@@ -16,7 +16,7 @@ from typing import Any
 
 from hydra_nb.catalog import Catalog
 from hydra_nb.decision import explain
-from hydra_nb.errors import CatalogError, HydraError, SolverError
+from hydra_nb.errors import CatalogError, InvalidInputError, SolverError
 from hydra_nb.problem import formulate
 from hydra_nb.profile import ModelProfile
 from hydra_nb.requirements import Requirements
@@ -56,6 +56,11 @@ class Store:
         self.ruling: Ruling | None = None
         self.pinned: Pinned | None = None
         self.predictor = predictor
+        # The text that `requirements` belong to: after a failure the text on screen is newer.
+        self.scored_text = ""
+        self._loader_failed: Callable[[], Predictor] | None = None
+        self._load_error = ""
+        self._loading: threading.Thread | None = None
         self._listeners: list[Callable[[], None]] = []
         self._decide()
 
@@ -68,23 +73,33 @@ class Store:
         """Call `listener` after every change, under the lock."""
         self._listeners.append(listener)
 
+    def unsubscribe(self, listener: Callable[[], None]) -> None:
+        """Stop calling `listener`; one that was never subscribed is ignored."""
+        with self.lock:
+            self._listeners = [kept for kept in self._listeners if kept != listener]
+
     # -- predictor and prompt ----------------------------------------------------------------
 
     def load(self, loader: Callable[[], Predictor]) -> threading.Thread:
         """Run `loader` in the background and score what was typed meanwhile once it is done."""
-        thread = threading.Thread(target=self._load, args=(loader,), daemon=True)
-        thread.start()
-        return thread
+        self._loading = threading.Thread(target=self._load, args=(loader,), daemon=True)
+        self._loading.start()
+        return self._loading
+
+    def wait(self, seconds: float = 60.0) -> None:
+        """Return once no encoder is loading any more, or after `seconds`."""
+        if self._loading is not None and self._loading is not threading.current_thread():
+            self._loading.join(seconds)
 
     def _load(self, loader: Callable[[], Predictor]) -> None:
         try:
             predictor = loader()
-        except (HydraError, OSError, ImportError) as error:
+        # Whatever a predictor of the user's own raises, the lab must say it rather than wait on.
+        except Exception as error:
             logger.exception("the predictor could not be loaded")
             with self.lock:
-                message = f"the encoder could not be loaded: {error}"
-                self.scoring = Scoring("error", message, revision=self.revision)
-                self._loader_failed = loader
+                self._loader_failed, self._load_error = loader, str(error) or repr(error)
+                self._score()
                 self._notify()
             return
         self.attach(predictor)
@@ -98,6 +113,8 @@ class Store:
 
     def set_text(self, text: str, *, revision: int | None = None) -> None:
         """Make `text` the prompt and score it; the last scores stay if that fails."""
+        if not isinstance(text, str):
+            raise InvalidInputError(f"text must be a str; received {text!r:.80}")
         with self.lock:
             self.text = text
             self.revision = self.revision + 1 if revision is None else revision
@@ -116,8 +133,6 @@ class Store:
                 self._score()
                 self._notify()
 
-    _loader_failed: Callable[[], Predictor] | None = None
-
     def pin(self) -> None:
         """Keep the current prompt as A, or forget A where it is the current prompt."""
         with self.lock:
@@ -126,10 +141,14 @@ class Store:
             elif self.requirements is not None:
                 chosen = self.ruling.decision.chosen if self.ruling else None
                 name = chosen.name if chosen else None
-                self.pinned = Pinned(self.text, self.requirements, name)
+                self.pinned = Pinned(self.scored_text, self.requirements, name)
             self._notify()
 
     def _score(self) -> None:
+        if self.predictor is None and self._loader_failed is not None:
+            message = f"the encoder could not be loaded: {self._load_error}"
+            self.scoring = Scoring("error", message, revision=self.revision)
+            return
         if not self.text.strip():
             self.requirements = None
             self.scoring = Scoring("empty", revision=self.revision)
@@ -138,11 +157,18 @@ class Store:
         else:
             started = time.perf_counter()
             try:
-                self.requirements = self.predictor.predict([self.text], turns=[self.settings.turn])
-            except (HydraError, RuntimeError, ValueError) as error:
+                scores = self.predictor.predict([self.text], turns=[self.settings.turn])
+                if not isinstance(scores, Requirements) or len(scores) != 1:
+                    raise InvalidInputError(
+                        f"predict must return Requirements of one query; received {scores!r:.80}"
+                    )
+            # A predictor may be anybody's: its failure is a state of the screen, not its end.
+            except Exception as error:
                 logger.exception("scoring failed")
-                self.scoring = Scoring("error", str(error), revision=self.revision)
+                message = str(error) or repr(error)
+                self.scoring = Scoring("error", message, revision=self.revision)
                 return
+            self.requirements, self.scored_text = scores, self.text
             elapsed = (time.perf_counter() - started) * 1000
             self.scoring = Scoring("scored", "", elapsed, self.revision)
         self._decide()
@@ -152,26 +178,26 @@ class Store:
     def set(self, **changes: Any) -> None:
         """Change settings; on `InvalidInputError` the old ones stay."""
         with self.lock:
-            turn = self.settings.turn
-            self.settings = replace(self.settings, **changes)
-            if self.settings.turn != turn:
+            settings = replace(self.settings, **changes)
+            ruling = self._rule(settings, self.catalog)
+            turn_changed = settings.turn != self.settings.turn
+            self.settings, self.ruling = settings, ruling
+            if turn_changed:
                 self._score()
-            else:
-                self._decide()
             self._notify()
 
     # -- catalog: each raises CatalogError and changes nothing on bad input --------------------
 
-    def edit_cell(self, row: int, field_name: str, typed: object) -> None:
-        """Read `typed` into one cell of the catalog."""
+    def edit_cell(self, model: str, field_name: str, typed: object) -> None:
+        """Read `typed` into one cell of the catalog; `model` is named, since rows move."""
         with self.lock:
-            profile = self._row(row)
+            profile = self.catalog[model]
             value = read_cell(field_name, typed)
             catalog = self.catalog.replace(profile.name, **{field_name: value})
             self._change(catalog, f"{field_name} of {profile.name}")
 
-    def add(self) -> int:
-        """Add a model with middling figures and a free name; return its row."""
+    def add(self) -> str:
+        """Add a model with middling figures and a free name; return the name."""
         with self.lock:
             profile = ModelProfile(
                 name=self._free_name("new-model"),
@@ -185,20 +211,21 @@ class Store:
                 context_window=128_000,
             )
             self._change(self.catalog.add(profile), f"add {profile.name}")
-            return len(self.catalog) - 1
+            return profile.name
 
-    def duplicate(self, row: int) -> int:
-        """Add a copy below `row`; return its row."""
+    def duplicate(self, model: str) -> str:
+        """Add a copy below `model`; return its name."""
         with self.lock:
-            profile = self._row(row)
+            profile = self.catalog[model]
+            position = self.catalog.index(model) + 1
             copy = profile.changed(name=self._free_name(f"{profile.name}-copy"))
-            self._change(self.catalog.add(copy, position=row + 1), f"duplicate {profile.name}")
-            return row + 1
+            self._change(self.catalog.add(copy, position=position), f"duplicate {profile.name}")
+            return copy.name
 
-    def remove(self, row: int) -> None:
-        """Remove the model at `row`."""
+    def remove(self, model: str) -> None:
+        """Remove a model; the last one stays."""
         with self.lock:
-            profile = self._row(row)
+            profile = self.catalog[model]
             if len(self.catalog) == 1:
                 raise CatalogError("the last model cannot be removed", model=repr(profile.name))
             self._change(self.catalog.remove(profile.name), f"remove {profile.name}")
@@ -223,12 +250,8 @@ class Store:
         with self.lock:
             self._move(self.history.redo())
 
-    def _row(self, row: int) -> ModelProfile:
-        if not 0 <= row < len(self.catalog):
-            raise CatalogError(f"there is no row {row}; the catalog has {len(self.catalog)}")
-        return self.catalog[row]
-
     def _free_name(self, wanted: str) -> str:
+        wanted = wanted[:180]  # leaves room for the number under the limit on names
         names, number, name = set(self.catalog.names), 2, wanted
         while name in names:
             name, number = f"{wanted}-{number}", number + 1
@@ -238,32 +261,40 @@ class Store:
         self._move(self.history.edit(catalog, label))
 
     def _move(self, history: History) -> None:
-        self.history = history
-        self._decide()
+        # The ruling comes first: if it cannot be made, nothing has changed.
+        ruling = self._rule(self.settings, history.current.catalog)
+        self.history, self.ruling = history, ruling
         self._notify()
 
     # -- what follows --------------------------------------------------------------------------
 
     def _decide(self) -> None:
+        self.ruling = self._rule(self.settings, self.catalog)
+
+    def _rule(self, settings: Settings, catalog: Catalog) -> Ruling | None:
         if self.requirements is None:
-            self.ruling = None
-            return
-        settings = self.settings
+            return None
         problem = formulate(
             self.requirements,
-            self.catalog,
+            catalog,
             tau=settings.tau,
             dimension_weights=settings.dimension_weights,
-            tokens_input=estimate_tokens(self.text),
+            tokens_input=estimate_tokens(self.scored_text),
             tokens_output=settings.tokens_output,
             modalities=settings.modalities,
         )
         decision, program = explain(problem), assignment_program(problem)
         try:
-            self.ruling = Ruling(decision, program, program.solve())
+            solution = program.solve()
         except SolverError as error:
             logger.exception("the program was not solved")
-            self.ruling = Ruling(decision, program, None, str(error))
+            return Ruling(decision, program, None, str(error))
+        chosen = decision.chosen.name if decision.chosen else None
+        solved = int(solution.chosen[0])
+        if chosen != (catalog[solved].name if solved >= 0 else None):
+            logger.error("the solver chose %s, the matching rule %s", solved, chosen)
+            return Ruling(decision, program, None, "the solver disagrees with the matching rule")
+        return Ruling(decision, program, solution)
 
     def _notify(self) -> None:
         for listener in self._listeners:

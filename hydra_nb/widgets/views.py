@@ -57,10 +57,11 @@ def _reading(store: Store) -> View:
     predictor = store.predictor
     tokens = getattr(predictor, "tokens", None)
     flags = getattr(predictor, "signals", None)
+    text = store.text.strip()
     return {
-        "tokens": tokens(store.text, store.settings.turn) if tokens and store.text else 0,
+        "tokens": tokens(store.text, store.settings.turn) if tokens and text else 0,
         "max_tokens": getattr(predictor, "max_tokens", None),
-        "flags": list(flags(store.text, store.settings.turn)) if flags and store.text else [],
+        "flags": list(flags(store.text, store.settings.turn)) if flags and text else [],
     }
 
 
@@ -168,9 +169,9 @@ def _program(ruling: Ruling) -> str:
     text = ruling.program.to_text()
     if ruling.solution is None:
         return text
-    decision = ruling.decision
-    name = decision.chosen.name if decision.chosen else None
-    if name is None:
+    chosen = int(ruling.solution.chosen[0])
+    if chosen < 0:
         return f"{text}\noptimum     nothing to choose"
+    name = ruling.program.problem.catalog[chosen].name
     cost = format_usd(ruling.solution.cost_micro_usd)
     return f"{text}\noptimum     x[{name}] = 1, {cost}, proven by {ruling.solution.solver}"

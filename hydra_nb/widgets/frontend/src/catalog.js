@@ -5,7 +5,7 @@ const EDITABLE = new Set(["text", "price", "capability", "tokens"]);
 
 function render({ model, el }) {
   const { root, aside } = panel(el, "Catalog");
-  const ask = asker(model);
+  const { ask, stop } = asker(model);
   const columns = model.get("view").columns;
   const active = { row: 0, column: 1 };
   let editor = null; // { row, column, input, problem, sending }
@@ -14,8 +14,8 @@ function render({ model, el }) {
   const button = (label, onclick, title) =>
     h("button", { type: "button", class: "hy-chip", onclick, title }, label);
   const add = button("+ Add", () => act("add").then(goTo), "add a model");
-  const copy = button("Duplicate", () => act("duplicate", { row: active.row }).then(goTo));
-  const remove = button("Remove", () => act("remove", { row: active.row }));
+  const copy = button("Duplicate", () => act("duplicate", { model: nameAt(active.row) }).then(goTo));
+  const remove = button("Remove", () => act("remove", { model: nameAt(active.row) }));
   const undo = button("↶ Undo", () => act("undo"));
   const redo = button("↷ Redo", () => act("redo"));
   const reset = button("Reset", () => act("reset"), "back to the catalog as it was opened");
@@ -76,14 +76,21 @@ function render({ model, el }) {
   );
   root.append(h("div", { class: "hy-scroll" }, table), refusal, toolbar);
 
+  // Rows move while the user works, so every request names its model.
+  const nameAt = (row) => model.get("view").rows[row]?.cells.name.value;
+  const rowOf = (name) => model.get("view").rows.findIndex((row) => row.cells.name.value === name);
+
   async function act(action, args = {}) {
     const reply = await ask(action, args);
     setText(refusal, reply.ok ? "" : reply.message);
+    // A button that the action switched off must not drop the focus out of the panel.
+    const dropped = document.activeElement === document.body || document.activeElement?.disabled;
+    if (dropped && cells.length) focusCell(active.row, active.column);
     return reply;
   }
 
   function goTo(reply) {
-    if (reply.ok && Number.isInteger(reply.result)) focusCell(reply.result, 1);
+    if (reply.ok && rowOf(reply.result) >= 0) focusCell(rowOf(reply.result), 1);
   }
 
   // -- showing ---------------------------------------------------------------------------------
@@ -97,7 +104,10 @@ function render({ model, el }) {
       cells.pop();
       body.lastElementChild.remove();
     }
-    if (editor && editor.row >= count) closeEditor();
+    if (editor && nameAt(editor.row) !== editor.model && !editor.sending) {
+      setText(refusal, `${editor.model} is no longer there; its entry was dropped`);
+      closeEditor();
+    }
     while (cells.length < count) addRow(cells.length);
     active.row = Math.min(active.row, count - 1);
     view.rows.forEach(showRow);
@@ -145,7 +155,8 @@ function render({ model, el }) {
     return h("input", {
       type: "checkbox",
       tabindex: -1,
-      onchange: (event) => act("edit", { row, field: column.field, typed: event.target.checked }),
+      onchange: (event) =>
+        act("edit", { model: nameAt(row), field: column.field, typed: event.target.checked }),
     });
   }
 
@@ -153,12 +164,14 @@ function render({ model, el }) {
     const line = cells[row];
     const tr = line[0].parentElement;
     setAttribute(tr, "data-standing", data.standing);
+    setAttribute(tr, "data-open", data.open);
     tr.classList.toggle("hy-off", !data.cells.available.value);
     columns.forEach((column, index) => {
       const td = line[index];
       if (editor && editor.row === row && editor.column === index) return;
       if (column.kind === "status") {
-        const sign = { chosen: "✓ ", short: "✗ ", eligible: "", none: "" }[data.standing] ?? "– ";
+        const signs = { chosen: "✓ ", short: "✗ ", eligible: "", none: "" };
+        const sign = data.open ? "! " : (signs[data.standing] ?? "– ");
         setText(td, data.status ? sign + data.status : "");
         setAttribute(td, "title", data.reason || null);
         return;
@@ -208,6 +221,16 @@ function render({ model, el }) {
     cells[active.row][active.column].focus();
   }
 
+  // Undo and redo work wherever the focus is in this panel, but not inside an entry.
+  root.addEventListener("keydown", (event) => {
+    if (editor || !(event.ctrlKey || event.metaKey)) return;
+    const key = event.key.toLowerCase();
+    if (key === "z") act(event.shiftKey ? "redo" : "undo");
+    else if (key === "y") act("redo");
+    else return;
+    event.preventDefault();
+  });
+
   const MOVES = {
     ArrowLeft: [0, -1],
     ArrowRight: [0, 1],
@@ -221,9 +244,7 @@ function render({ model, el }) {
     if (editor) return;
     const command = event.ctrlKey || event.metaKey;
     const key = event.key;
-    if (command && key.toLowerCase() === "z") act(event.shiftKey ? "redo" : "undo");
-    else if (command && key.toLowerCase() === "y") act("redo");
-    else if (command || event.altKey) return;
+    if (command || event.altKey) return;
     else if (key in MOVES) focusCell(active.row + MOVES[key][0], active.column + MOVES[key][1]);
     else if (key === "Home") focusCell(active.row, 0);
     else if (key === "End") focusCell(active.row, columns.length - 1);
@@ -251,12 +272,12 @@ function render({ model, el }) {
       "aria-label": `${title} of ${model.get("view").rows[row].cells.name.text}`,
       inputmode: kind === "text" ? "text" : "decimal",
       onkeydown: onEditorKey,
-      onblur: () => editor && !editor.sending && commit(),
+      onblur: () => editor && !editor.sending && commit({ stay: false }),
       ondblclick: (event) => event.stopPropagation(),
     });
     input.value = typed ?? String(data.value);
     const td = cells[row][column];
-    editor = { row, column, input, problem, sending: false };
+    editor = { row, column, model: nameAt(row), input, problem, sending: false };
     td.classList.add("hy-editing");
     td.replaceChildren(input, problem);
     input.focus();
@@ -276,6 +297,7 @@ function render({ model, el }) {
 
   function onEditorKey(event) {
     event.stopPropagation();
+    if (event.isComposing) return; // Enter ends the composition, not the entry
     const { row, column } = editor;
     if (event.key === "Escape") {
       closeEditor();
@@ -288,8 +310,9 @@ function render({ model, el }) {
     event.preventDefault();
   }
 
-  // An entry that is refused stays open with the reason beside it; nothing else changes.
-  async function commit() {
+  // An entry that is refused stays open with the reason beside it; nothing else changes. The focus
+  // goes back to it only where a key asked for the entry: a click elsewhere is to be followed.
+  async function commit({ stay = true } = {}) {
     const mine = editor;
     if (!mine || mine.sending) return false;
     const { field } = columns[mine.column];
@@ -299,16 +322,19 @@ function render({ model, el }) {
       return true;
     }
     mine.sending = true;
-    const reply = await ask("edit", { row: mine.row, field, typed: mine.input.value });
+    const reply = await ask("edit", { model: mine.model, field, typed: mine.input.value });
     mine.sending = false;
-    if (editor !== mine) return reply.ok;
+    if (editor !== mine) {
+      if (!reply.ok) setText(refusal, `${mine.model}, ${columns[mine.column].title}: ${reply.message}`);
+      return reply.ok;
+    }
     if (reply.ok) {
       closeEditor();
       return true;
     }
     mine.input.setAttribute("aria-invalid", "true");
     setText(mine.problem, reply.message);
-    mine.input.focus();
+    if (stay) mine.input.focus();
     return false;
   }
 
@@ -316,6 +342,7 @@ function render({ model, el }) {
   model.on("change:view", show);
   show();
   return () => {
+    stop();
     stopWatching();
     model.off("change:view", show);
   };

@@ -68,7 +68,7 @@ function render({ model, el, signal }) {
   }
 
   function push() {
-    picture.setAttribute("aria-label", model.get("label") || "chart");
+    describe();
     const rows = model.get("rows");
     root.hidden = rows.length === 0 && hasNamedRows(model.get("spec"));
     if (!result || !hasNamedRows(model.get("spec"))) return;
@@ -102,12 +102,15 @@ function render({ model, el, signal }) {
     }
   });
   sizes.observe(host);
+  const describe = () => picture.setAttribute("aria-label", model.get("label") || "chart");
+  model.on("change:label", describe);
   model.on("change:rows", push);
   model.on("change:spec", redraw);
   redraw();
   return () => {
     observer.disconnect();
     sizes.disconnect();
+    model.off("change:label", describe);
     model.off("change:rows", push);
     model.off("change:spec", redraw);
     closed = true;

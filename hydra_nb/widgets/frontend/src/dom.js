@@ -54,20 +54,22 @@ export function asker(model) {
   const client = Math.random().toString(36).slice(2);
   const waiting = new Map();
   let count = 0;
-  model.on("change:view", () => {
+  const listen = () => {
     const reply = model.get("view").reply;
     const settle = reply && waiting.get(reply.number);
     if (settle) {
       waiting.delete(reply.number);
       settle(reply);
     }
-  });
-  return (action, args = {}) =>
+  };
+  model.on("change:view", listen);
+  const ask = (action, args = {}) =>
     new Promise((resolve) => {
       const number = `${client}-${++count}`;
       waiting.set(number, resolve);
       model.send({ action, arguments: args, number });
     });
+  return { ask, stop: () => model.off("change:view", listen) };
 }
 
 // Tell within seconds when no kernel is behind the screen any more. Front ends that do not show
@@ -79,23 +81,25 @@ export function watchKernel(model, root) {
     "The kernel is gone: nothing here is live. Run this cell again to go on.",
   );
   root.prepend(banner);
-  const first = kernelOf(model)?.id;
+  const kernel = kernelOf(model);
+  if (!kernel) return () => {};
+  const gone = ["dead", "terminating", "restarting", "autorestarting"];
+  // A kernel that restarted is alive, but knows nothing of this widget: once lost, always lost.
+  let lost = false;
   const check = () => {
-    const kernel = kernelOf(model);
-    if (kernel === undefined) return;
-    const dead = ["dead", "terminating", "restarting", "autorestarting"];
-    const lost =
-      kernel === null ||
-      kernel.isDisposed ||
-      kernel.connectionStatus !== "connected" ||
-      dead.includes(kernel.status) ||
-      model.comm_live === false ||
-      (first && kernel.id !== first);
-    banner.hidden = !lost;
-    root.classList.toggle("hy-lost", Boolean(lost));
+    lost ||= kernel.isDisposed || gone.includes(kernel.status);
+    const now = lost || kernel.connectionStatus !== "connected";
+    banner.hidden = !now;
+    root.classList.toggle("hy-lost", now);
   };
+  kernel.statusChanged?.connect(check);
+  kernel.connectionStatusChanged?.connect(check);
   const timer = setInterval(check, 1500);
-  return () => clearInterval(timer);
+  return () => {
+    clearInterval(timer);
+    kernel.statusChanged?.disconnect(check);
+    kernel.connectionStatusChanged?.disconnect(check);
+  };
 }
 
 function kernelOf(model) {

@@ -3,12 +3,13 @@ import { asker, badge, h, panel, setAttribute, setText, watchKernel } from "./do
 
 function render({ model, el }) {
   const { root, aside } = panel(el, "Prompt");
-  const ask = asker(model);
+  const { ask, stop } = asker(model);
   const client = Math.random().toString(36).slice(2);
 
   const textarea = h("textarea", {
     rows: 4,
     spellcheck: "false",
+    dir: "auto",
     placeholder: "Type or paste a prompt",
     "aria-label": "Prompt text",
     oninput: () => type(textarea.value),
@@ -129,7 +130,9 @@ function render({ model, el }) {
 
   function showFacts(view) {
     const parts = [];
-    if (view.max_tokens) parts.push(`${view.tokens} of ${view.max_tokens} tokens`);
+    if (view.max_tokens && view.tokens >= view.max_tokens)
+      parts.push(`only the first ${view.max_tokens} tokens are read`);
+    else if (view.max_tokens) parts.push(`${view.tokens} of ${view.max_tokens} tokens`);
     if (view.confidence !== null) parts.push(`γ ${view.confidence.toFixed(2)}`);
     setText(facts, parts.join(" · "));
     facts.title = "tokens the encoder reads · confidence γ, the largest of the four scores";
@@ -154,6 +157,7 @@ function render({ model, el }) {
   model.on("change:draft", onDraft);
   show();
   return () => {
+    stop();
     stopWatching();
     model.off("change:view", show);
     model.off("change:draft", onDraft);

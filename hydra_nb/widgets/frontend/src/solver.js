@@ -49,21 +49,14 @@ function render({ model, el }) {
   }
 
   function send(change) {
-    const view = model.get("view");
-    const weights = Object.fromEntries(view.weights.map((weight) => [weight.field, weight.value]));
-    pending = {
-      tau: view.tau,
-      weights,
-      tokens_output: view.tokens_output,
-      image: view.image,
-      ...pending,
-      ...change,
-      revision: Math.max(view.seen ?? 0, pending.revision ?? 0) + 1,
-    };
+    const seen = model.get("view").seen ?? 0;
+    const revision = Math.max(seen, pending.revision ?? 0) + 1;
+    pending = { ...pending, ...change, revision };
     model.set("draft", { ...pending });
     model.save_changes();
   }
-  // What was sent and has not come back yet: the next change builds on it, not on the older view.
+  // What was changed and has not come back yet. Only that is sent: a value that Python set in the
+  // meantime must not be written over by an older view.
   let pending = {};
 
   const tau = slider({
@@ -105,7 +98,7 @@ function render({ model, el }) {
       const value = Number(tokens.value);
       const valid = tokens.value !== "" && Number.isInteger(value) && value >= 0;
       tokens.setAttribute("aria-invalid", String(!valid));
-      setText(refusal, "Answer tokens must be a whole number, 0 or more");
+      setText(refusal, valid ? "" : "Answer tokens must be a whole number, 0 or more");
       if (valid) send({ tokens_output: value });
     },
   });
@@ -162,7 +155,10 @@ function render({ model, el }) {
     setText(aside, view.verdict ? `τ = ${view.tau.toFixed(2)}` : "");
     tau.put(view.tau);
     view.weights.forEach((weight, index) => weights[index].put(weight.value));
-    if (document.activeElement !== tokens) tokens.value = view.tokens_output;
+    if (document.activeElement !== tokens || !pending.revision) {
+      tokens.value = view.tokens_output;
+      tokens.setAttribute("aria-invalid", "false");
+    }
     image.checked = view.image;
     setText(refusal, view.refusal ?? "");
     setText(effective, view.effective);
