@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import nbformat
@@ -126,6 +133,39 @@ def test_a_removed_file_comes_back(tmp_path: Path) -> None:
     assert workspace.prepare(tmp_path).written == (workspace.TOUR,)
 
 
+def test_the_lab_command_serves_the_tour_and_ends_with_its_signal(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "hydra_nb.cli", "lab", "--no-browser", f"--port={port}"]
+    environment = {**os.environ, "JUPYTER_TOKEN": "secret", "JUPYTER_PREFER_ENV_PATH": "1"}
+    log = (tmp_path / "log").open("w")
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=log, stderr=log, start_new_session=True
+    )
+    url = f"http://127.0.0.1:{port}/api/contents/{workspace.TOUR}?content=0&token=secret"
+    try:
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                with urllib.request.urlopen(url, timeout=5) as response:
+                    assert json.load(response)["name"] == workspace.TOUR
+                break
+            except (urllib.error.URLError, ConnectionError):
+                assert process.poll() is None, (tmp_path / "log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.3)
+        process.terminate()
+        process.wait(20)
+        with pytest.raises(urllib.error.URLError):
+            urllib.request.urlopen(url, timeout=5)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        log.close()
+    assert (tmp_path / "hydra-lab" / workspace.TOUR).is_file()
+
+
 # -- the command line ------------------------------------------------------------------
 
 
@@ -157,6 +197,8 @@ def test_catalog_check_counts_models(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["catalog", "check", "gone.yaml"], "gone.yaml: cannot be read"),
         (["route", "hi", "--catalog", "gone.yaml"], "gone.yaml"),
         (["route", "hi", "--tau", "-1"], "tau must be"),
+        (["route", " "], "the prompt is empty"),
+        (["route", "hi", "--catalog", "nope"], "there are market_20"),
         (["route", "hi", "--tokens-output", "-1"], "tokens_output"),
     ],
 )

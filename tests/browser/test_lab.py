@@ -273,6 +273,75 @@ def test_a_dead_kernel_is_said_within_five_seconds(open_lab: OpenLab) -> None:
     expect(lab.page.get_by_text("The kernel is gone").first).to_be_visible(timeout=5_000)
 
 
+def test_a_restarted_kernel_is_said_within_five_seconds_and_stays_said(open_lab: OpenLab) -> None:
+    lab = open_lab(LAB)
+    write(lab, PROOF)
+    lab.page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+    )
+    banner = lab.page.get_by_text("The kernel is gone").first
+    expect(banner).to_be_visible(timeout=5_000)
+    lab.wait_for_kernel()
+    lab.page.wait_for_timeout(2_000)
+    expect(banner).to_be_visible()
+
+
+def test_leaving_a_refused_cell_lets_the_user_type_elsewhere(open_lab: OpenLab) -> None:
+    lab = open_lab(LAB)
+    edit(lab, "gpt-5.4-mini", "usd_per_mtok_input", "abc")
+    expect(lab.page.locator(".hy-problem")).to_have_text("must be a number")
+    textarea(lab).click()
+    textarea(lab).press_sequentially("hello world", delay=30)
+    expect(textarea(lab)).to_have_value("hello world")
+    expect(lab.page.locator(".hy-editor")).to_have_value("abc")
+
+
+def test_an_entry_never_lands_on_another_model(open_lab: OpenLab) -> None:
+    lab = open_lab(LAB)
+    edit(lab, "gpt-5.3-codex", "usd_per_mtok_input", "abc")
+    expect(lab.page.locator(".hy-problem")).to_have_text("must be a number")
+    lab.execute("lab.catalog = lab.catalog.remove('gpt-5.3-codex')")
+    expect(lab.page.get_by_text("gpt-5.3-codex is no longer there")).to_be_visible()
+    expect(lab.page.locator(".hy-editor")).to_have_count(0)
+    assert "abc" not in lab.execute("print(lab.catalog.to_yaml())")
+
+
+def test_undo_works_wherever_the_focus_is_in_the_panel(open_lab: OpenLab) -> None:
+    lab = open_lab(LAB)
+    edit(lab, "gpt-5.4-mini", "usd_per_mtok_input", "9")
+    lab.page.get_by_role("button", name="Undo").click()
+    expect(cell(lab, "gpt-5.4-mini", "usd_per_mtok_input")).to_have_text("0.75")
+    assert lab.page.evaluate("() => document.activeElement !== document.body")
+    lab.page.keyboard.press("Control+Shift+z")
+    expect(cell(lab, "gpt-5.4-mini", "usd_per_mtok_input")).to_have_text("9.00")
+
+
+def test_too_many_answer_tokens_are_refused_and_everything_goes_on(open_lab: OpenLab) -> None:
+    lab = open_lab(LAB)
+    write(lab, PROOF)
+    field = lab.page.get_by_label("Answer tokens")
+    field.fill("99999999999999999999")
+    field.press("Enter")
+    expect(lab.page.get_by_text("tokens_output must be a whole number")).to_be_visible()
+    assert lab.execute("print(lab._store.settings.tokens_output)").strip() == "500"
+    lab.page.get_by_role("button", name="Small talk").click()
+    expect(verdict(lab)).to_have_text("✓ gpt-5.4-mini")
+
+
+def test_settings_made_in_python_survive_a_slider(open_lab: OpenLab) -> None:
+    lab = open_lab("import hydra_nb as hy\nlab = hy.lab(modalities=('text', 'pdf'))\nlab")
+    slider = lab.page.get_by_role("slider", name="Threshold τ")
+    slider.press("ArrowRight")
+    eventually(lambda: lab.execute("print(lab.tau)").strip() == "0.11")
+    assert lab.execute("print(lab._store.settings.modalities)").strip() == "('text', 'pdf')"
+
+
+def test_a_prompt_that_is_cut_says_so(open_lab: OpenLab) -> None:
+    lab = open_lab(LAB)
+    write(lab, "word " * 2_000)
+    expect(lab.page.get_by_text("only the first 512 tokens are read")).to_be_visible()
+
+
 def test_text_set_from_python_appears_and_is_scored(open_lab: OpenLab) -> None:
     lab = open_lab(LAB)
     lab.execute(f"lab.text = {PROOF!r}")
