@@ -130,7 +130,7 @@ class Decision:
         else:
             text = "Cheapest model that meets all four requirements."
         if self.gates_failed_open:
-            text += " No available model has the context or the modalities it needs."
+            text += " No available model has both the context and the modalities it needs."
         return text
 
     def to_frame(self) -> pd.DataFrame:

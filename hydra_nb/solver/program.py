@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hydra_nb.decision import explain
+from hydra_nb.decision import Decision, explain
 from hydra_nb.matching import cheapest
 from hydra_nb.problem import RoutingProblem
 from hydra_nb.solver.adapter import LinearProgram, SolverName
@@ -72,8 +72,11 @@ class AssignmentProgram:
         chosen[taken[:, 0]] = taken[:, 1]
         return Solution(chosen, outcome.objective, "optimal", outcome.solver, outcome.seconds)
 
-    def to_text(self) -> str:
-        """Return the program with its numbers filled in, and who got no variable and why."""
+    def to_text(self, decision: Decision | None = None) -> str:
+        """Return the program with its numbers filled in, and who got no variable and why.
+
+        `decision` is that of this problem, where it is at hand already.
+        """
         shown = self._variables_by_query()[:_SHOWN_QUERIES]
         lines = ["minimise    cost in micro-USD (µUSD)"]
         for query, numbers in shown:
@@ -90,13 +93,12 @@ class AssignmentProgram:
         if hidden:
             lines.append(f"    … and {hidden:,} more queries, in the same way")
         if len(self.problem.requirements) == 1:
-            lines += self._left_out()
+            lines += self._left_out(decision or explain(self.problem))
         return "\n".join(lines)
 
-    def _left_out(self) -> list[str]:
+    def _left_out(self, decision: Decision) -> list[str]:
         have_variable = {int(model) for _, model in self.pairs}
-        candidates = explain(self.problem).candidates
-        out = [c for index, c in enumerate(candidates) if index not in have_variable]
+        out = [c for index, c in enumerate(decision.candidates) if index not in have_variable]
         width = max((len(candidate.name) for candidate in out), default=0)
         heading = f"left out    not eligible at τ = {self.problem.tau:.2f}, or a lost tie"
         return [heading, *(f"    {c.name:<{width}}  {c.reason}" for c in out)] if out else []

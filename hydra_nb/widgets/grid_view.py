@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from hydra_nb.catalog import Catalog
@@ -68,7 +69,7 @@ def catalog_view(store: Store) -> View:
         "undo": history.current.label if history.past else None,
         "redo": history.future[0].label if history.future else None,
         "edited": catalog != history.current.opened,
-        "samples": list(Catalog.sample_names()),
+        "samples": _sample_names(),
     }
 
 
@@ -102,13 +103,18 @@ def _row(
         }
     return {
         "cells": cells,
-        "new": before is None,
         "standing": str(candidate.standing) if candidate else "none",
         "open": bool(failed_open and candidate and candidate.standing is Standing.CHOSEN),
         "status": _status(candidate) if candidate else "",
         "reason": candidate.reason if candidate else "",
         "notes": profile.notes,
     }
+
+
+@functools.cache
+def _sample_names() -> list[str]:
+    # Read once: this view is made on every keystroke, and shipped files do not change.
+    return list(Catalog.sample_names())
 
 
 def _status(candidate: Candidate) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 from hydra_nb.decision import Candidate, Decision
 from hydra_nb.dimensions import DIMENSIONS, LABELS
-from hydra_nb.gap_text import short_dimensions
 from hydra_nb.money import format_usd
 from hydra_nb.problem import REGIMES
 from hydra_nb.widgets.examples import EXAMPLES
@@ -59,9 +58,9 @@ def _reading(store: Store) -> View:
     flags = getattr(predictor, "signals", None)
     text = store.text.strip()
     return {
-        "tokens": tokens(store.text, store.settings.turn) if tokens and text else 0,
+        "tokens": tokens(store.text, store.settings.turn) if callable(tokens) and text else 0,
         "max_tokens": getattr(predictor, "max_tokens", None),
-        "flags": list(flags(store.text, store.settings.turn)) if flags and text else [],
+        "flags": list(flags(store.text, store.settings.turn)) if callable(flags) and text else [],
     }
 
 
@@ -103,7 +102,7 @@ def solver_view(store: Store) -> View:
         "tokens_output": settings.tokens_output,
         "image": "image" in settings.modalities,
         "state": _solver_state(store),
-        "verdict": _verdict(ruling, store) if ruling else None,
+        "verdict": _verdict(ruling) if ruling else None,
         "program": _program(ruling) if ruling else "",
     }
 
@@ -126,7 +125,7 @@ def _solver_state(store: Store) -> str:
     return "open" if decision.failed_open or decision.gates_failed_open else "chosen"
 
 
-def _verdict(ruling: Ruling, store: Store) -> View:
+def _verdict(ruling: Ruling) -> View:
     decision = ruling.decision
     chosen, runner_up = decision.chosen, decision.runner_up
     facts: list[tuple[str, str]] = []
@@ -150,9 +149,7 @@ def _verdict(ruling: Ruling, store: Store) -> View:
     )
     return {
         "model": chosen.name if chosen else "No model",
-        "provider": chosen.profile.provider if chosen else "",
         "explanation": decision.explanation,
-        "short": short_dimensions(chosen.gaps) if chosen else "",
         "facts": [{"label": label, "text": text} for label, text in facts],
     }
 
@@ -166,7 +163,7 @@ def _runner_up(decision: Decision, runner_up: Candidate | None) -> str:
 
 
 def _program(ruling: Ruling) -> str:
-    text = ruling.program.to_text()
+    text = ruling.program.to_text(ruling.decision)
     if ruling.solution is None:
         return text
     chosen = int(ruling.solution.chosen[0])
