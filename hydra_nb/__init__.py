@@ -1,8 +1,8 @@
 """Explore, simulate and explain capability-aware LLM routing (after HyDRA, arXiv 2605.17106).
 
 The core, loaded here, takes values and returns values: `Catalog`, `Requirements`, `match`,
-`decide`. What is heavy loads on first use: `route` and `load_predictor` (the encoder) and `lab`
-(the JupyterLab widgets).
+`decide`. What is heavy loads on first use: `route` and `load_predictor` (the encoder),
+`score_frame` (pandas) and `lab` (the JupyterLab widgets).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from hydra_nb.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from hydra_nb.predictor import load_predictor
+    from hydra_nb.scoring import score_frame
     from hydra_nb.widgets import lab
 
 __version__ = "0.1.0"
@@ -68,10 +69,15 @@ __all__ = [
     "load_predictor",
     "match",
     "route",
+    "score_frame",
     "shortfall",
 ]
 
-_LAZY = {"lab": "hydra_nb.widgets", "load_predictor": "hydra_nb.predictor"}
+_LAZY = {
+    "lab": "hydra_nb.widgets",
+    "load_predictor": "hydra_nb.predictor",
+    "score_frame": "hydra_nb.scoring",
+}
 
 
 def __getattr__(name: str) -> Any:
