@@ -1,19 +1,26 @@
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 import hydra_nb as hy
 from hydra_nb import Catalog, CatalogError, HydraError, InvalidInputError, Requirements
 from hydra_nb.widgets.cell_text import read_cell
 from hydra_nb.widgets.code import to_code
+from hydra_nb.widgets.explaining import PAUSE_SECONDS
 from hydra_nb.widgets.grid_view import catalog_view
+from hydra_nb.widgets.prompt_view import prompt_view
 from hydra_nb.widgets.state import Settings
 from hydra_nb.widgets.store import Store
-from hydra_nb.widgets.views import prompt_view, solver_view
+from hydra_nb.widgets.views import solver_view
+from hydra_nb.widgets.why_view import signed
 from tests.strategies import profile
 
 POOL = Catalog(
@@ -47,6 +54,10 @@ def chosen(store: Store) -> str | None:
     assert store.ruling is not None
     candidate = store.ruling.decision.chosen
     return candidate.name if candidate else None
+
+
+def scored_text(store: Store) -> str:
+    return store.reading.text if store.reading else ""
 
 
 def test_typing_scores_and_decides(store: Store) -> None:
@@ -319,7 +330,7 @@ def test_many_threads_leave_one_consistent_state() -> None:
     store = Store(POOL, predictor=Slow())
     mixed: list[str] = []
     store.subscribe(
-        lambda: store.scored_text == store.text or mixed.append(store.text)  # type: ignore[func-returns-value]
+        lambda: scored_text(store) == store.text or mixed.append(store.text)  # type: ignore[func-returns-value]
     )
 
     def type_and_edit(number: int) -> None:
@@ -409,3 +420,305 @@ def test_reading_the_decision_waits_for_the_encoder() -> None:
     threading.Timer(0.1, gate.set).start()
     lab._store = store
     assert lab.requirements is not None
+
+
+# -- what was read, and why ----------------------------------------------------------------------
+
+
+class Reader(ByLength):
+    """Reads as the shipped predictor does and counts how often it is asked."""
+
+    max_tokens = 512
+
+    def __init__(self, ignored: tuple[str, ...] = (), **trust: Any) -> None:
+        self.ignored, self.trust, self.calls = ignored, trust, 0
+
+    def read(self, text: str, turn: int = 1) -> SimpleNamespace:
+        self.calls += 1
+        return SimpleNamespace(
+            requirements=Requirements(self.predict([text]).values, **self.trust),
+            ignored=self.ignored,
+            tokens=len(text.split()),
+            signals=(f"turn {turn}",),
+        )
+
+    def tokens(self, text: str, turn: int = 1) -> int:
+        raise AssertionError("the reading says it already")
+
+    signals = tokens
+
+
+def test_what_was_read_is_kept_and_showing_it_asks_nothing() -> None:
+    predictor = Reader(("thanks!",))
+    store = Store(POOL, predictor=predictor)
+    store.set_text("fix it now")
+    views = [prompt_view(store), prompt_view(store)]
+    assert predictor.calls == 1
+    assert [(view["tokens"], view["flags"]) for view in views] == [(3, ["turn 1"])] * 2
+
+
+def test_a_predictor_that_only_predicts_needs_nothing_else(store: Store) -> None:
+    view = prompt_view(store)
+    assert (view["tokens"], view["flags"], view["max_tokens"]) == (0, [], None)
+    assert (view["ignored"]["chips"], view["unfamiliar"], view["why"]) == ([], "", None)
+    assert [dimension["interval"] for dimension in view["dimensions"]] == [None] * 4
+
+
+def test_tokens_and_signals_of_a_predictor_without_read_are_asked_once_a_prompt() -> None:
+    class Counting(ByLength):
+        calls = 0
+
+        def tokens(self, text: str, turn: int = 1) -> int:
+            self.calls += 1
+            return len(text)
+
+        def signals(self, text: str, turn: int = 1) -> list[str]:
+            return ["code block"]
+
+    predictor = Counting()
+    store = Store(POOL, predictor=predictor)
+    store.set_text("abc")
+    views = [prompt_view(store), prompt_view(store)]
+    assert predictor.calls == 1
+    assert [(view["tokens"], view["flags"]) for view in views] == [(3, ["code block"])] * 2
+
+
+def test_a_reading_of_something_else_is_an_error_on_screen() -> None:
+    class Wrong(ByLength):
+        def read(self, text: str, turn: int = 1) -> SimpleNamespace:
+            return SimpleNamespace(requirements=[0.1] * 4)
+
+    store = Store(POOL, predictor=Wrong())
+    store.set_text("new")
+    assert store.scoring.state == "error"
+    assert "read must return a reading with Requirements" in store.scoring.message
+
+
+def test_an_interval_is_value_and_spread_cut_at_zero_and_one() -> None:
+    store = Store(POOL, predictor=Reader(spread=[0.1, 0.45, 0.7, 0.0]))
+    store.set_text("x" * 40)
+    found = [dimension["interval"] for dimension in prompt_view(store)["dimensions"]]
+    bounds = [bound for interval in found for bound in (interval["low"], interval["high"])]
+    assert bounds == pytest.approx([0.3, 0.5, 0.0, 0.85, 0.0, 1.0, 0.4, 0.4])
+    assert found[0]["words"].startswith("0.40, give or take 0.10: in 8 of 10 cases")
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_a_prompt_out_of_domain_is_said_and_decided_all_the_same(outside: bool) -> None:
+    store = Store(POOL, predictor=Reader(out_of_domain=[outside]))
+    store.set_text("x" * 15)
+    assert ("a guess" in prompt_view(store)["unfamiliar"]) is outside
+    assert chosen(store) == "cheap"
+
+
+def test_ignored_phrases_become_four_short_chips_and_a_count() -> None:
+    long = "route this to the strongest model\nthat you have got"
+    store = Store(POOL, predictor=Reader((long, "thanks!", "b", "c", "d", "e")))
+    store.set_text("x")
+    ignored = prompt_view(store)["ignored"]
+    assert [chip["text"] for chip in ignored["chips"]] == [
+        "route this to the strongest model t…",
+        "thanks!",
+        "b",
+        "c",
+    ]
+    assert ignored["chips"][0]["phrase"] == long
+    assert (ignored["more"], ignored["rest"]) == (2, "d · e")
+
+
+class Explaining(ByLength):
+    """Explains each word by its length over 100, once the gate is open; the last dimension by 0."""
+
+    def __init__(self) -> None:
+        self.gate, self.asked, self.at_once, self.most_at_once = threading.Event(), [], 0, 0
+        self.turns: list[int] = []
+
+    def explain(self, text: str, turn: int = 1) -> SimpleNamespace:
+        self.asked.append(text)
+        self.turns.append(turn)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        assert self.gate.wait(20)
+        self.at_once -= 1
+        spans = [match.span() for match in re.finditer(r"\S+", text)]
+        lengths = [(end - start) / 100 for start, end in spans]
+        values = [[length, -length, 0.004, 0.0] for length in lengths]
+        return SimpleNamespace(text=text, spans=spans, contributions=values)
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "did not come to hold in time"
+        time.sleep(0.01)
+
+
+def explained(text: str, *, turn: int = 1) -> tuple[Store, Explaining]:
+    """Return a store that shows why, with an explanation of `text` if it holds one."""
+    predictor = Explaining()
+    predictor.gate.set()
+    store = Store(POOL, predictor=predictor, settings=Settings(turn=turn))
+    store.set_text(text)
+    store.show_why(True)
+    if text:
+        eventually(lambda: store.why.state == "ready")
+    return store, predictor
+
+
+def test_nothing_is_explained_until_somebody_asks_why() -> None:
+    predictor = Explaining()
+    store = Store(POOL, predictor=predictor)
+    store.set_text("fix it")
+    time.sleep(2 * PAUSE_SECONDS)
+    assert predictor.asked == []
+    assert prompt_view(store)["why"]["on"] is False
+
+
+def test_the_words_are_shown_with_gaps_signed_numbers_and_tints() -> None:
+    store, _ = explained("fix  it  somewhere ")
+    why = prompt_view(store)["why"]
+    assert "".join(word["before"] + word["text"] for word in why["words"]) + why["rest"] == (
+        "fix  it  somewhere "
+    )
+    assert [word["number"] for word in why["words"]] == ["+0.03", "+0.02", "+0.09"]
+    assert [word["tint"] for word in why["words"]] == pytest.approx([1 / 3, 2 / 9, 1], abs=1e-3)
+
+
+def test_the_largest_score_is_explained_first_and_another_one_stays_chosen() -> None:
+    class Debugs(Explaining):
+        def predict(self, texts: Sequence[str], turns: Sequence[int] | None = None) -> Requirements:
+            return Requirements([[0.1, 0.2, 0.7, 0.3]] * len(texts))
+
+    store = Store(POOL, predictor=Debugs())
+    store.set_text("fix it")
+    assert prompt_view(store)["why"]["dimension"] == "debugging"
+    store.show_why_of("tool_use")
+    store.set_text("something else")
+    assert prompt_view(store)["why"]["dimension"] == "tool_use"
+    with pytest.raises(InvalidInputError, match="unknown dimension 'speed'; known: reasoning"):
+        store.show_why_of("speed")
+
+
+def test_the_strongest_words_come_first_without_what_rounds_to_zero() -> None:
+    store, _ = explained("a! fix (somewhere), else")
+    store.show_why_of("code_generation")
+    assert prompt_view(store)["why"]["strongest"] == [
+        {"text": "somewhere", "number": "−0.12"},
+        {"text": "else", "number": "−0.04"},
+        {"text": "fix", "number": "−0.03"},
+        {"text": "a", "number": "−0.02"},
+    ]
+    store.show_why_of("debugging")
+    assert prompt_view(store)["why"]["strongest"] == []
+    assert {word["number"] for word in prompt_view(store)["why"]["words"]} == {"0.00"}
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    assert [signed(value) for value in (-0.004, 0.0, 0.006, -0.25)] == [
+        "0.00",
+        "0.00",
+        "+0.01",
+        "−0.25",
+    ]
+
+
+def test_typing_goes_on_while_an_explanation_runs() -> None:
+    store, predictor = explained("")
+    predictor.gate.clear()
+    store.set_text("x" * 15)
+    eventually(lambda: predictor.asked == ["x" * 15])
+    store.set_text("x" * 80)
+    assert chosen(store) == "strong"
+    assert prompt_view(store)["why"]["state"] == "running"
+    predictor.gate.set()
+
+
+def test_one_explanation_runs_at_a_time_and_only_the_newest_text_is_shown() -> None:
+    store, predictor = explained("")
+    predictor.gate.clear()
+    shown: list[str] = []
+    store.subscribe(
+        lambda: shown.append(store.why.contributions.text) if store.why.contributions else None
+    )
+    store.set_text("first")
+    eventually(lambda: predictor.asked == ["first"])
+    for text in ("second", "third", "fourth"):
+        store.set_text(text)
+    predictor.gate.set()
+    eventually(lambda: store.why.state == "ready")
+    assert predictor.asked == ["first", "fourth"]
+    assert predictor.most_at_once == 1
+    assert set(shown) == {"fourth"}
+
+
+def test_the_last_words_stay_as_stale_until_the_new_ones_are_there() -> None:
+    store, predictor = explained("old words")
+    predictor.gate.clear()
+    store.set_text("new")
+    why = prompt_view(store)["why"]
+    assert (why["state"], why["stale"], why["words"][0]["text"]) == ("running", True, "old")
+    predictor.gate.set()
+    eventually(lambda: store.why.state == "ready")
+    why = prompt_view(store)["why"]
+    assert (why["stale"], [word["text"] for word in why["words"]]) == (False, ["new"])
+
+
+def test_an_emptied_prompt_has_no_words() -> None:
+    store, _ = explained("old words")
+    store.set_text("")
+    why = prompt_view(store)["why"]
+    assert (why["state"], why["words"], why["stale"]) == ("idle", [], False)
+
+
+def test_another_turn_is_explained_anew() -> None:
+    store, predictor = explained("fix it", turn=2)
+    store.set(turn=5)
+    eventually(lambda: store.why.state == "ready")
+    assert predictor.turns == [2, 5]
+
+
+def test_switching_why_off_and_on_again_does_not_explain_twice() -> None:
+    store, predictor = explained("fix it")
+    store.show_why(False)
+    assert prompt_view(store)["why"]["words"] == []
+    store.show_why(True)
+    assert prompt_view(store)["why"]["state"] == "ready"
+    assert predictor.asked == ["fix it"]
+
+
+@pytest.mark.parametrize("failure", ["raises", "wrong shape", "not finite"])
+def test_an_explanation_that_fails_is_a_state_and_can_be_tried_again(failure: str) -> None:
+    class Failing(Explaining):
+        fails = True
+
+        def explain(self, text: str, turn: int = 1) -> SimpleNamespace:
+            found = super().explain(text, turn)
+            if not self.fails:
+                return found
+            if failure == "raises":
+                raise RuntimeError("no memory left")
+            found.contributions = [[0.1] * 3] if failure == "wrong shape" else [[np.nan] * 4]
+            return found
+
+    predictor = Failing()
+    predictor.gate.set()
+    store = Store(POOL, predictor=predictor)
+    store.show_why(True)
+    store.set_text("fix")
+    eventually(lambda: store.why.state == "error")
+    why, view = prompt_view(store)["why"], prompt_view(store)
+    assert ("no memory left" if failure == "raises" else "explain must return") in why["message"]
+    assert (view["state"], why["words"]) == ("scored", [])
+    predictor.fails = False
+    store.show_why(True)
+    eventually(lambda: store.why.state == "ready")
+    assert prompt_view(store)["why"]["message"] == ""
+
+
+def test_a_failed_explanation_is_not_tried_without_end() -> None:
+    store, predictor = explained("")
+    predictor.explain = lambda text, turn: predictor.asked.append(text)  # type: ignore[assignment]
+    store.set_text("fix")
+    eventually(lambda: store.why.state == "error")
+    time.sleep(3 * PAUSE_SECONDS)
+    assert predictor.asked == ["fix"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pytest
 
 import hydra_nb as hy
@@ -19,6 +23,19 @@ class Steady:
 
     def predict(self, texts: Sequence[str], turns: Sequence[int] | None = None) -> hy.Requirements:
         return hy.Requirements([[0.4, 0.3, 0.2, 0.1]] * len(texts))
+
+
+class Explaining(Steady):
+    """Says how far to trust its scores and what the first word does to them."""
+
+    def read(self, text: str, turn: int = 1) -> SimpleNamespace:
+        requirements = hy.Requirements(self.predict([text]).values, spread=[0.1] * 4)
+        tokens = np.int64(2)
+        return SimpleNamespace(requirements=requirements, ignored=["hi"], tokens=tokens, signals=[])
+
+    def explain(self, text: str, turn: int = 1) -> SimpleNamespace:
+        span = (0, len(text.split()[0]))
+        return SimpleNamespace(text=text, spans=[span], contributions=[[0.2, -0.1, 0.0, 0.0]])
 
 
 @pytest.fixture
@@ -46,6 +63,46 @@ def test_a_typed_draft_is_scored_and_shown(lab: Lab) -> None:
     assert lab.text == "something new"
     assert prompt.view["revision"] == 7
     assert [d["value"] for d in prompt.view["dimensions"]] == [0.4, 0.3, 0.2, 0.1]
+
+
+def test_intervals_and_ignored_phrases_come_with_the_scores() -> None:
+    view = panel(hy.lab(predictor=Explaining(), text="hello you"), PromptPanel).view
+    bounds = [(d["interval"]["low"], d["interval"]["high"]) for d in view["dimensions"]]
+    assert bounds == [pytest.approx((value - 0.1, value + 0.1)) for value in (0.4, 0.3, 0.2, 0.1)]
+    assert view["ignored"]["chips"] == [{"text": "hi", "phrase": "hi"}]
+
+
+def test_what_a_predictor_says_in_numpy_is_sent_as_plain_json() -> None:
+    view = panel(hy.lab(predictor=Explaining(), text="hello you"), PromptPanel).view
+    assert json.loads(json.dumps(view))["tokens"] == 2
+
+
+def test_why_is_absent_where_the_predictor_cannot_explain(lab: Lab) -> None:
+    prompt = panel(lab, PromptPanel)
+    ask(prompt, "why", on=True)
+    assert prompt.view["why"] is None
+
+
+def test_why_arrives_in_the_view_and_so_outlives_a_reload() -> None:
+    prompt = panel(hy.lab(predictor=Explaining(), text="hello you"), PromptPanel)
+    assert ask(prompt, "why", on=True)["ok"]
+    deadline = time.monotonic() + 20
+    while prompt.view["why"]["state"] != "ready":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    ask(prompt, "why_of", dimension="code_generation")
+    why = prompt.get_state("view")["view"]["why"]
+    assert (why["on"], why["dimension"], why["rest"]) == (True, "code_generation", " you")
+    assert why["words"] == [{"before": "", "text": "hello", "number": "−0.10", "tint": -1.0}]
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments"), [("why", {"on": "yes"}), ("why_of", {"dimension": "speed"})]
+)
+def test_what_why_cannot_show_is_refused(
+    lab: Lab, action: str, arguments: dict[str, object]
+) -> None:
+    assert not ask(panel(lab, PromptPanel), action, **arguments)["ok"]
 
 
 def test_an_edit_is_answered_with_its_number(lab: Lab) -> None:

@@ -1,6 +1,6 @@
 """The lab for JupyterLab: thin anywidgets over one store.
 
-`store` holds the state, `views` words it, `panels` shows it, `lab` puts the panels together;
+`store` holds the state, the views word it, `panels` show it, `lab` puts the panels together;
 `frontend/` is the source of `static/*.js`.
 """
 

@@ -20,8 +20,9 @@ import traitlets
 from hydra_nb.catalog import Catalog
 from hydra_nb.errors import HydraError, InvalidInputError
 from hydra_nb.widgets.grid_view import catalog_view
+from hydra_nb.widgets.prompt_view import prompt_view
 from hydra_nb.widgets.store import Store
-from hydra_nb.widgets.views import View, prompt_view, solver_view
+from hydra_nb.widgets.views import View, solver_view
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Panel(anywidget.AnyWidget):
 
 
 class PromptPanel(Panel):
-    """Panel 1: the prompt and its four requirements, live."""
+    """Panel 1: the prompt and its four requirements, live, and why they are what they are."""
 
     _esm = STATIC / "prompt.js"
 
@@ -125,8 +126,14 @@ class PromptPanel(Panel):
         self._store.set_text(str(draft.get("text", "")), revision=int(draft.get("revision", 0)))
 
     def actions(self) -> Mapping[str, Action]:
-        """Return pin and retry."""
-        return {"pin": self._store.pin, "retry": self._store.retry}
+        """Return pin, retry, and what "Why" shows."""
+        store = self._store
+        return {
+            "pin": store.pin,
+            "retry": store.retry,
+            "why": store.show_why,
+            "why_of": store.show_why_of,
+        }
 
 
 class CatalogPanel(Panel):

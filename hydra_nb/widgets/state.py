@@ -14,8 +14,11 @@ from hydra_nb.profile import MODALITIES
 from hydra_nb.requirements import Requirements
 from hydra_nb.solver import AssignmentProgram, Solution
 from hydra_nb.tokens import DEFAULT_TOKENS_OUTPUT, check_tokens
+from hydra_nb.widgets.explaining import Contributions
+from hydra_nb.widgets.reading import Reading
 
 ScoringState = Literal["empty", "warming", "scored", "error"]
+WhyState = Literal["idle", "running", "ready", "error"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,27 @@ class Scoring:
     message: str = ""
     milliseconds: float = 0.0
     revision: int = 0
+
+
+@dataclass(frozen=True)
+class Why:
+    """What the words of the prompt contribute, and how far that is explained.
+
+    Attributes:
+        on: whether the user wants to see it.
+        state: nothing to explain, in the works, explained, or failed.
+        message: what went wrong, in the state `error`.
+        dimension: the one the user looks at; `None` for the one of the largest score.
+        reading: what `contributions` or `message` belong to; the prompt on screen may be newer.
+        contributions: of the words of `reading`.
+    """
+
+    on: bool = False
+    state: WhyState = "idle"
+    message: str = ""
+    dimension: str | None = None
+    reading: Reading | None = None
+    contributions: Contributions | None = None
 
 
 @dataclass(frozen=True)

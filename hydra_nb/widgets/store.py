@@ -16,6 +16,7 @@ from typing import Any
 
 from hydra_nb.catalog import Catalog
 from hydra_nb.decision import explain
+from hydra_nb.dimensions import DIMENSIONS
 from hydra_nb.errors import CatalogError, InvalidInputError, SolverError
 from hydra_nb.problem import formulate
 from hydra_nb.profile import ModelProfile
@@ -24,8 +25,10 @@ from hydra_nb.routing import Predictor
 from hydra_nb.solver import assignment_program
 from hydra_nb.tokens import estimate_tokens
 from hydra_nb.widgets.cell_text import read_cell
+from hydra_nb.widgets.explaining import Contributions, Explainer, Request
 from hydra_nb.widgets.history import History
-from hydra_nb.widgets.state import Pinned, Ruling, Scoring, Settings
+from hydra_nb.widgets.reading import Reading, read
+from hydra_nb.widgets.state import Pinned, Ruling, Scoring, Settings, Why, WhyState
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +55,13 @@ class Store:
         self.text = ""
         self.revision = 0
         self.scoring = Scoring()
-        self.requirements: Requirements | None = None
+        # After a failure the text on screen is newer than the one that was read.
+        self.reading: Reading | None = None
         self.ruling: Ruling | None = None
+        self.why = Why()
         self.pinned: Pinned | None = None
         self.predictor = predictor
-        # The text that `requirements` belong to: after a failure the text on screen is newer.
-        self.scored_text = ""
+        self._explainer = Explainer(self.lock, self._to_explain, self._explained)
         self._loader_failed: Callable[[], Predictor] | None = None
         self._load_error = ""
         self._loading: threading.Thread | None = None
@@ -68,6 +72,11 @@ class Store:
     def catalog(self) -> Catalog:
         """Return the catalog as it is now."""
         return self.history.current.catalog
+
+    @property
+    def requirements(self) -> Requirements | None:
+        """Return the requirements that were read last; `None` where there is no prompt."""
+        return self.reading.requirements if self.reading else None
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Call `listener` after every change, under the lock."""
@@ -138,10 +147,10 @@ class Store:
         with self.lock:
             if self.pinned is not None and self.pinned.text == self.text:
                 self.pinned = None
-            elif self.requirements is not None:
+            elif self.reading is not None:
                 chosen = self.ruling.decision.chosen if self.ruling else None
                 name = chosen.name if chosen else None
-                self.pinned = Pinned(self.scored_text, self.requirements, name)
+                self.pinned = Pinned(self.reading.text, self.reading.requirements, name)
             self._notify()
 
     def _score(self) -> None:
@@ -150,28 +159,69 @@ class Store:
             self.scoring = Scoring("error", message, revision=self.revision)
             return
         if not self.text.strip():
-            self.requirements = None
+            self.reading = None
             self.scoring = Scoring("empty", revision=self.revision)
         elif self.predictor is None:
             self.scoring = Scoring("warming", revision=self.revision)
         else:
             started = time.perf_counter()
             try:
-                scores = self.predictor.predict([self.text], turns=[self.settings.turn])
-                if not isinstance(scores, Requirements) or len(scores) != 1:
-                    raise InvalidInputError(
-                        f"predict must return Requirements of one query; received {scores!r:.80}"
-                    )
+                self.reading = read(self.predictor, self.text, self.settings.turn)
             # A predictor may be anybody's: its failure is a state of the screen, not its end.
             except Exception as error:
                 logger.exception("scoring failed")
                 message = str(error) or repr(error)
                 self.scoring = Scoring("error", message, revision=self.revision)
                 return
-            self.requirements, self.scored_text = scores, self.text
             elapsed = (time.perf_counter() - started) * 1000
             self.scoring = Scoring("scored", "", elapsed, self.revision)
         self._decide()
+        self._ask_why()
+
+    # -- why: what each word contributes -------------------------------------------------------
+
+    def show_why(self, on: bool) -> None:
+        """Explain the prompt's words from now on, or no longer; after a failure, try again."""
+        if not isinstance(on, bool):
+            raise InvalidInputError(f"on must be True or False; received {on!r:.80}")
+        with self.lock:
+            failed = self.why.state == "error"
+            reading = None if failed else self.why.reading
+            self.why = replace(self.why, on=on, reading=reading)
+            self._ask_why()
+            self._notify()
+
+    def show_why_of(self, dimension: str) -> None:
+        """Show what the words contribute to this dimension, also for the prompts to come."""
+        if dimension not in DIMENSIONS:
+            known = ", ".join(DIMENSIONS)
+            raise InvalidInputError(f"unknown dimension {dimension!r:.80}; known: {known}")
+        with self.lock:
+            self.why = replace(self.why, dimension=dimension)
+            self._notify()
+
+    def _ask_why(self) -> None:
+        if self.reading is None:
+            self.why = replace(self.why, state="idle", reading=None, contributions=None)
+        elif self._to_explain() is not None:
+            self.why = replace(self.why, state="running", message="")
+            self._explainer.wake()
+
+    def _to_explain(self) -> Request | None:
+        explains = getattr(self.predictor, "explain", None)
+        if not self.why.on or self.reading is None or self.why.reading is self.reading:
+            return None
+        return Request(explains, self.reading) if callable(explains) else None
+
+    def _explained(self, reading: Reading, found: Contributions | None, failure: str) -> None:
+        with self.lock:
+            if reading is not self.reading:
+                return  # the prompt has changed meanwhile
+            state: WhyState = "error" if found is None else "ready"
+            self.why = replace(
+                self.why, state=state, message=failure, reading=reading, contributions=found
+            )
+            self._notify()
 
     # -- settings ----------------------------------------------------------------------------
 
@@ -272,14 +322,14 @@ class Store:
         self.ruling = self._rule(self.settings, self.catalog)
 
     def _rule(self, settings: Settings, catalog: Catalog) -> Ruling | None:
-        if self.requirements is None:
+        if self.reading is None:
             return None
         problem = formulate(
-            self.requirements,
+            self.reading.requirements,
             catalog,
             tau=settings.tau,
             dimension_weights=settings.dimension_weights,
-            tokens_input=estimate_tokens(self.scored_text),
+            tokens_input=estimate_tokens(self.reading.text),
             tokens_output=settings.tokens_output,
             modalities=settings.modalities,
         )

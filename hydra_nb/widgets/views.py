@@ -1,6 +1,6 @@
-"""What each panel shows, as plain JSON-ready data derived from the store.
+"""What the solver panel shows, as plain JSON-ready data derived from the store.
 
-Numbers come from `Decision` and `Solution`; this module only words and rounds them.
+Numbers come from `Decision` and `Solution`; views only word and round them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from hydra_nb.decision import Candidate, Decision
 from hydra_nb.dimensions import DIMENSIONS, LABELS
 from hydra_nb.money import format_usd
 from hydra_nb.problem import REGIMES
-from hydra_nb.widgets.examples import EXAMPLES
 from hydra_nb.widgets.state import Ruling
 from hydra_nb.widgets.store import Store
 
@@ -21,65 +20,8 @@ View = dict[str, Any]
 LETTERS = {"reasoning": "R", "code_generation": "C", "debugging": "D", "tool_use": "T"}
 
 
-def prompt_view(store: Store) -> View:
-    """Return what the prompt panel shows."""
-    scoring, requirements = store.scoring, store.requirements
-    values = dict(requirements.row(0)) if requirements is not None else {}
-    pinned = store.pinned
-    return {
-        "state": scoring.state,
-        "message": scoring.message,
-        "milliseconds": round(scoring.milliseconds, 1),
-        "revision": scoring.revision,
-        "dimensions": [
-            {
-                "field": name,
-                "label": LABELS[name],
-                "letter": LETTERS[name],
-                "value": values.get(name),
-                "pinned": pinned and pinned.requirements.row(0)[name],
-            }
-            for name in DIMENSIONS
-        ],
-        # γ of the paper's conversation rule: the largest raw score.
-        "confidence": max(values.values()) if values else None,
-        "pinned": pinned and {"text": pinned.text, "chosen": pinned.chosen},
-        "pinned_here": bool(pinned and pinned.text == store.text),
-        "verdict": _short_verdict(store.ruling.decision) if store.ruling else None,
-        "examples": [{"label": label, "text": text} for label, text in EXAMPLES],
-        **_reading(store),
-    }
-
-
-def _reading(store: Store) -> View:
-    """Return tokens and signal flags, where the predictor can tell them."""
-    predictor = store.predictor
-    tokens = getattr(predictor, "tokens", None)
-    flags = getattr(predictor, "signals", None)
-    text = store.text.strip()
-    return {
-        "tokens": tokens(store.text, store.settings.turn) if callable(tokens) and text else 0,
-        "max_tokens": getattr(predictor, "max_tokens", None),
-        "flags": list(flags(store.text, store.settings.turn)) if callable(flags) and text else [],
-    }
-
-
-def _short_verdict(decision: Decision) -> View:
-    if decision.chosen is None:
-        return {"model": None, "text": decision.explanation, "open": True}
-    parts = [format_usd(decision.cost_micro_usd)]
-    if decision.strongest and decision.strongest is not decision.chosen:
-        parts.append(_saving(decision))
-    if decision.failed_open:
-        parts.append(f"nothing meets τ = {decision.problem.tau:.2f}")
-    return {
-        "model": decision.chosen.name,
-        "text": " · ".join(part for part in parts if part),
-        "open": decision.failed_open or decision.gates_failed_open,
-    }
-
-
-def _saving(decision: Decision) -> str:
+def saving_words(decision: Decision) -> str:
+    """Return what the choice saves against the strongest model; empty where that says nothing."""
     saving = decision.saving
     if decision.strongest is None or not math.isfinite(saving):
         return ""
@@ -134,7 +76,7 @@ def _verdict(ruling: Ruling) -> View:
         facts.append(("1,000 like it", format_usd(chosen.cost_micro_usd * 1000)))
         facts.append(("Shortfall", f"{chosen.shortfall + 0.0:.2f}"))
         if decision.strongest and decision.strongest is not chosen:
-            facts.append(("Always strong", _saving(decision)))
+            facts.append(("Always strong", saving_words(decision)))
         elif decision.strongest:
             facts.append(("Always strong", "this is the strongest model"))
         facts.append(("Runner-up", _runner_up(decision, runner_up)))

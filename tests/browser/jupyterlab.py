@@ -93,7 +93,7 @@ class JupyterServer:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 break
@@ -236,7 +236,9 @@ def running(folder: Path) -> Iterator[tuple[JupyterServer, Browser]]:
     server.start()
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium(), args=_CHROMIUM)
+            browser = playwright.chromium.launch(
+                executable_path=chromium(), args=_CHROMIUM, timeout=120_000
+            )
             try:
                 yield server, browser
             finally:

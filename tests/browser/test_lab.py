@@ -18,12 +18,41 @@ from tests.browser.jupyterlab import LabPage
 pytestmark = pytest.mark.browser
 
 OpenLab = Callable[..., LabPage]
+LABELS = ("Reasoning", "Code generation", "Debugging", "Tool use")
 LAB = "import hydra_nb as hy\nlab = hy.lab()\nlab"
 PROOF = "Prove that every planar graph is 5-colourable."
 LEAK = (
     "Our Go service leaks about 2 MB per minute, but only under TLS with HTTP/2 keep-alives. "
     "The heap profile points at bufio. Find the cause and fix it."
 )
+OWN = """
+import re
+from types import SimpleNamespace
+import hydra_nb as hy
+
+class Own:
+    max_tokens = 512
+
+    def predict(self, texts, turns=None):
+        return hy.Requirements([[0.62, 0.08, 0.71, 0.97]] * len(texts))
+
+    def read(self, text, turn=1):
+        requirements = hy.Requirements(
+            self.predict([text]).values,
+            spread=[0.11, 0.12, 0.06, 0.2],
+            out_of_domain=["qq" in text],
+        )
+        ignored = re.findall("use the best model|thanks!", text)
+        return SimpleNamespace(requirements=requirements, ignored=ignored, tokens=9, signals=())
+
+    def explain(self, text, turn=1):
+        spans = [match.span() for match in re.finditer(r"\\S+", text)]
+        values = [[0.0, 0.0, 0.3 - 0.1 * index, 0.02] for index in range(len(spans))]
+        return SimpleNamespace(text=text, spans=spans, contributions=values)
+
+lab = hy.lab(predictor=Own())
+lab
+"""
 AXE = Path(__file__).parents[2] / "hydra_nb/widgets/frontend/node_modules/axe-core/axe.min.js"
 
 
@@ -41,6 +70,30 @@ def write(lab: LabPage, text: str) -> None:
     textarea(lab).fill(text)
     expect(lab.page.locator(".hy-scores")).to_have_attribute("data-state", "scored")
     expect(lab.page.locator(".hy-stale")).to_have_count(0)
+
+
+def whisker(lab: LabPage, name: str) -> tuple[float, float]:
+    """Return where the whisker of a meter begins and ends, as shares of the meter's inside."""
+    low, high = lab.page.get_by_role("meter", name=name).evaluate(
+        """async meter => {
+            const whisker = meter.querySelector('.hy-whisker');
+            await Promise.all(whisker.getAnimations().map(animation => animation.finished));
+            const inside = meter.getBoundingClientRect().left + meter.clientLeft;
+            const { left, right } = whisker.getBoundingClientRect();
+            return [left, right].map(edge => (edge - inside) / meter.clientWidth);
+        }"""
+    )
+    return low, high
+
+
+def why(lab: LabPage) -> Locator:
+    """Return the words under "Why", opened and explained."""
+    button = lab.page.get_by_role("button", name="Why", exact=True)
+    if button.get_attribute("aria-expanded") == "false":
+        button.click()
+    region = lab.page.locator(".hy-reasons")
+    expect(region).to_have_attribute("data-state", "ready", timeout=30_000)
+    return region
 
 
 def cell(lab: LabPage, model: str, field: str) -> Locator:
@@ -88,10 +141,90 @@ def test_scores_on_screen_are_those_of_the_python_object(open_lab: OpenLab) -> N
     write(lab, PROOF)
     printed = lab.execute("print(*lab.requirements.values[0].tolist(), lab.decision.chosen.name)")
     *values, name = printed.split()
-    labels = ("Reasoning", "Code generation", "Debugging", "Tool use")
-    for label, value in zip(labels, values, strict=True):
+    for label, value in zip(LABELS, values, strict=True):
         assert meter(lab, label) == pytest.approx(float(value), abs=6e-4)
     expect(verdict(lab)).to_contain_text(name)
+
+
+def test_whiskers_reach_from_value_minus_to_value_plus_spread(open_lab: OpenLab) -> None:
+    lab = open_lab(LAB)
+    write(lab, PROOF)
+    printed = lab.execute(
+        "print(*lab.requirements.values[0].tolist(), *lab.requirements.spread[0].tolist())"
+    )
+    numbers = [float(number) for number in printed.split()]
+    for label, value, spread in zip(LABELS, numbers[:4], numbers[4:], strict=True):
+        low, high = max(0.0, value - spread), min(1.0, value + spread)
+        assert whisker(lab, label) == pytest.approx((low, high), abs=0.005)
+        shown = lab.page.get_by_role("meter", name=label)
+        expect(shown).to_have_attribute("aria-valuetext", f"{value:.2f}, give or take {spread:.2f}")
+
+
+def test_a_predictor_that_only_predicts_has_no_whiskers_and_no_why(open_lab: OpenLab) -> None:
+    bare = "del Own.read, Own.explain\nlab = hy.lab(predictor=Own())\nlab"
+    lab = open_lab(OWN.replace("lab = hy.lab(predictor=Own())\nlab", bare))
+    write(lab, PROOF)
+    expect(lab.page.get_by_role("meter", name="Debugging")).to_have_attribute(
+        "aria-valuetext", "0.71"
+    )
+    expect(lab.page.locator(".hy-whisker:visible")).to_have_count(0)
+    expect(lab.page.get_by_role("button", name="Why", exact=True)).to_have_count(0)
+
+
+def test_ignored_phrases_are_struck_through_and_a_strange_prompt_is_said(open_lab: OpenLab) -> None:
+    lab = open_lab(OWN)
+    write(lab, "Fix the loop, use the best model, thanks!")
+    chips = lab.page.locator(".hy-ignored s")
+    expect(chips).to_have_text(["use the best model", "thanks!"])
+    expect(chips.first).to_have_attribute("title", re.compile("do not change what a prompt"))
+    expect(lab.page.locator(".hy-unfamiliar")).to_have_text("")
+    write(lab, "qqqq zzzz")
+    expect(chips).to_have_count(0)
+    expect(lab.page.get_by_text("Unlike anything the predictor was trained on")).to_be_visible()
+    expect(verdict(lab)).to_have_text(re.compile("^[✓!] "))
+
+
+def test_why_tints_words_by_the_requirement_that_is_picked(open_lab: OpenLab) -> None:
+    lab = open_lab(OWN)
+    write(lab, "Fix it only on CI")
+    region = why(lab)
+    words = region.locator(".hy-words .hy-word")
+    expect(lab.page.get_by_role("radio", name="Tool use")).to_be_checked()
+    lab.page.get_by_role("radio", name="Tool use").press("ArrowLeft")
+    expect(lab.page.get_by_role("radio", name="Debugging")).to_be_checked()
+    expect(region.locator(".hy-strongest")).to_have_text(
+        "strongest: Fix +0.30 · it +0.20 · only +0.10 · CI −0.10"
+    )
+    signs = words.evaluate_all("words => words.map(word => word.dataset.sign ?? '')")
+    assert signs == ["up", "up", "up", "", "down"]
+    expect(words.first).to_have_attribute(
+        "title", "+0.30: without it debugging would be 0.30 lower"
+    )
+    colour = "word => getComputedStyle(word).backgroundColor"
+    strong, weak, none = (words.nth(index).evaluate(colour) for index in (0, 2, 3))
+    assert len({strong, weak, none}) == 3
+    assert words.nth(4).evaluate("word => getComputedStyle(word).borderTopStyle") == "dashed"
+    lab.page.get_by_role("button", name="Why", exact=True).click()
+    expect(region).to_be_hidden()
+
+
+def test_why_follows_the_prompt_and_outlives_a_reload(open_lab: OpenLab) -> None:
+    lab = open_lab(LAB)
+    write(lab, PROOF)
+    words = why(lab).locator(".hy-words")
+    expect(words).to_have_text(PROOF)
+    lab.page.get_by_role("radio", name="Code generation").check()
+    write(lab, LEAK)
+    expect(words).to_have_text(LEAK, timeout=30_000)
+    expect(why(lab).locator(".hy-strongest")).to_have_text(re.compile("[+−]0|no word moves"))
+    shown = why(lab).locator(".hy-strongest").text_content()
+    lab.command("docmanager:save")
+    lab.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    lab.page.reload()
+    lab.wait_for_kernel()
+    expect(words).to_have_text(LEAK, timeout=30_000)
+    expect(lab.page.get_by_role("radio", name="Code generation")).to_be_checked()
+    expect(why(lab).locator(".hy-strongest")).to_have_text(str(shown))
 
 
 def test_a_price_edit_flips_the_verdict_and_undo_flips_it_back(open_lab: OpenLab) -> None:
@@ -361,13 +494,19 @@ def test_the_lab_scores_while_a_cell_is_running(open_lab: OpenLab) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("state", ["empty", "scored", "failed open", "refused"])
+@pytest.mark.parametrize("state", ["empty", "scored", "failed open", "refused", "explained"])
 def test_axe_finds_no_violation(open_lab: OpenLab, dark: bool, state: str) -> None:
     if not AXE.exists() and not os.environ.get(REQUIRED):
         pytest.skip("no axe-core; run `npm ci` in hydra_nb/widgets/frontend for this")
-    lab = open_lab(LAB)
+    lab = open_lab(OWN if state == "explained" else LAB)
     lab.set_theme(dark=dark)
-    if state != "empty":
+    if state == "explained":
+        write(lab, "qq Fix it only on CI, use the best model, thanks!")
+        lab.page.get_by_role("button", name="Pin as A").click()
+        why(lab)
+        lab.page.get_by_role("radio", name="Debugging").check()
+        expect(lab.page.locator(".hy-strongest")).to_contain_text("+0.30")
+    elif state != "empty":
         write(lab, LEAK)
         lab.page.get_by_text("The integer program, with its numbers").click()
         lab.page.get_by_text("Dimension weights").click()

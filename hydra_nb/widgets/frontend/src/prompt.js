@@ -1,5 +1,8 @@
 // Panel 1: the prompt and its four requirements, live.
 import { asker, badge, h, panel, setAttribute, setText, watchKernel } from "./dom.js";
+import { whySection } from "./why.js";
+
+const NO_BEARING = "politeness, hype and routing orders do not change what a prompt requires";
 
 function render({ model, el }) {
   const { root, aside } = panel(el, "Prompt");
@@ -35,6 +38,7 @@ function render({ model, el }) {
 
   const meters = model.get("view").dimensions.map((dimension) => {
     const fill = h("div", { class: `hy-fill hy-${dimension.field}` });
+    const whisker = h("div", { class: "hy-whisker", hidden: true });
     const mark = h("div", { class: "hy-mark", hidden: true, title: "pinned prompt A" });
     const meter = h(
       "div",
@@ -46,7 +50,8 @@ function render({ model, el }) {
         "aria-valuemax": 1,
         "aria-valuenow": 0,
       },
-      fill,
+      h("div", { class: "hy-track" }, fill),
+      whisker,
       mark,
     );
     const number = h("span", { class: "hy-number" });
@@ -58,7 +63,7 @@ function render({ model, el }) {
       meter,
       number,
     );
-    return { row, meter, fill, mark, number };
+    return { row, meter, fill, whisker, mark, number };
   });
   const scores = h("div", { class: "hy-scores" }, ...meters.map((meter) => meter.row));
 
@@ -68,35 +73,52 @@ function render({ model, el }) {
     { type: "button", class: "hy-chip", hidden: true, onclick: () => ask("retry") },
     "Try again",
   );
+  const unfamiliar = h("div", { class: "hy-unfamiliar", role: "status" });
   const verdict = h("div", { class: "hy-routes", role: "status" });
   const pin = h("button", { type: "button", class: "hy-chip", onclick: () => ask("pin") });
   const facts = h("span", { class: "hy-facts" });
   const flags = h("span", { class: "hy-flags" });
+  const ignored = h("span", { class: "hy-ignored" });
+  const why = whySection(model.get("view").dimensions, ask);
   root.append(
     textarea,
     examples,
     scores,
     h("div", { class: "hy-line" }, notice, retry),
+    unfamiliar,
     verdict,
-    h("div", { class: "hy-line" }, facts, flags, h("span", { class: "hy-spring" }), pin),
+    h(
+      "div",
+      { class: "hy-line" },
+      facts,
+      flags,
+      ignored,
+      h("span", { class: "hy-spring" }),
+      h("span", { class: "hy-buttons" }, why.button, pin),
+    ),
+    why.region,
   );
 
+  const isStale = () => model.get("view").revision < (model.get("draft").revision ?? 0);
+
   function showFreshness() {
-    const view = model.get("view");
-    const stale = view.revision < (model.get("draft").revision ?? 0);
+    const stale = isStale();
     scores.classList.toggle("hy-stale", stale);
+    unfamiliar.classList.toggle("hy-stale", stale);
     verdict.classList.toggle("hy-stale", stale);
+    why.freshen(model.get("view").why, stale);
   }
 
   function show() {
     const view = model.get("view");
     scores.dataset.state = view.state;
     view.dimensions.forEach((dimension, index) => {
-      const { meter, fill, mark, number } = meters[index];
+      const { meter, fill, whisker, mark, number } = meters[index];
       const known = dimension.value !== null;
       fill.style.width = known ? `${(dimension.value * 100).toFixed(1)}%` : "0";
       setAttribute(meter, "aria-valuenow", known ? dimension.value.toFixed(3) : 0);
-      setAttribute(meter, "aria-valuetext", known ? dimension.value.toFixed(2) : "not scored");
+      setAttribute(meter, "aria-valuetext", spoken(dimension));
+      showInterval(meter, whisker, dimension.interval);
       setText(number, known ? dimension.value.toFixed(2) : "–");
       mark.hidden = dimension.pinned === null;
       if (dimension.pinned !== null) mark.style.left = `${dimension.pinned * 100}%`;
@@ -112,9 +134,25 @@ function render({ model, el }) {
     retry.hidden = view.state !== "error";
     setText(aside, view.state === "scored" ? `live · ${view.milliseconds.toFixed(0)} ms` : view.state);
     aside.dataset.state = view.state;
+    setText(unfamiliar, view.unfamiliar);
     showVerdict(view);
     showFacts(view);
+    showIgnored(view.ignored);
+    why.show(view.why, isStale());
     showFreshness();
+  }
+
+  function showIgnored(next) {
+    const key = JSON.stringify(next);
+    if (ignored.dataset.key === key) return;
+    ignored.dataset.key = key;
+    const chips = next.chips.map(({ text, phrase }) =>
+      h("s", { class: "hy-flag", dir: "auto", title: `“${phrase}”: ${NO_BEARING}` }, text),
+    );
+    const title = `${next.rest}: ${NO_BEARING}`;
+    if (next.more) chips.push(h("span", { title }, `+${next.more} more`));
+    const label = h("span", { title: NO_BEARING }, "ignored: ");
+    ignored.replaceChildren(...(chips.length ? [label, ...chips] : []));
   }
 
   function showVerdict(view) {
@@ -162,6 +200,20 @@ function render({ model, el }) {
     model.off("change:view", show);
     model.off("change:draft", onDraft);
   };
+}
+
+function spoken({ value, interval }) {
+  if (value === null) return "not scored";
+  const spread = interval ? `, give or take ${interval.spread.toFixed(2)}` : "";
+  return `${value.toFixed(2)}${spread}`;
+}
+
+function showInterval(meter, whisker, interval) {
+  whisker.hidden = !interval;
+  setAttribute(meter, "title", interval?.words);
+  if (!interval) return;
+  whisker.style.left = `${(interval.low * 100).toFixed(1)}%`;
+  whisker.style.width = `${((interval.high - interval.low) * 100).toFixed(1)}%`;
 }
 
 export default { render };
