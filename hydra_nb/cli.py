@@ -1,4 +1,4 @@
-"""The command `hydra-nb`: open the lab, route one prompt, check a catalog.
+"""The command `hydra-nb`: open the lab, route prompts, check catalogs, train predictors.
 
 Exit codes: 0 done, 2 bad input. Messages go to stderr, results to stdout.
 """
@@ -20,6 +20,7 @@ from hydra_nb.decision import Decision
 from hydra_nb.dimensions import LABELS
 from hydra_nb.errors import CatalogError, HydraError, InvalidInputError
 from hydra_nb.money import format_usd
+from hydra_nb.predictor.commands import add_commands
 from hydra_nb.problem import DEFAULT_TAU
 from hydra_nb.profiling import profiled_text, read_band
 from hydra_nb.routing import route
@@ -85,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         help="file with a new band, as `score_band` or alone; default: the band of each catalog",
     )
     profile.set_defaults(run=_profile)
+
+    add_commands(commands)
     return parser
 
 

@@ -1,9 +1,9 @@
-"""The network: encoder → pooling → dropout → four independent sigmoid heads, for any encoder."""
+"""The network, for any encoder: encoder → pooling → four independent heads and their guards."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,40 +13,109 @@ from hydra_nb.errors import InvalidInputError
 from hydra_nb.predictor.e5_file import E5File
 
 POOLINGS = ("mean", "cls")
+HEADS = ("heads.", "spread_heads.", "noise_head.")
+"""Prefixes of the parameters above the encoder."""
+
+_FIRST_LOG_SPREAD = -2.5
+_FIRST_NOISE_LOGIT = -2.0
+_SHRINKAGE = 0.05
+
+
+class NetworkOutput(NamedTuple):
+    """What the network says of a batch of `(batch, tokens)` ids.
+
+    Attributes:
+        logits: `(batch, 4)`, of the requirements.
+        log_spread: `(batch, 4)`, natural logarithm of the expected absolute error.
+        noise_logits: `(batch, tokens)`, of the token having no bearing on the requirements.
+        pooled: `(batch, hidden)`, what the heads read.
+        distance: `(batch,)`, Mahalanobis distance of `pooled` from the training prompts, divided by
+            the square root of its dimension: about 1 for prompts like those.
+    """
+
+    logits: Tensor
+    log_spread: Tensor
+    noise_logits: Tensor
+    pooled: Tensor
+    distance: Tensor
 
 
 class RequirementNetwork(nn.Module):
-    """Four requirement logits of a batch of token ids.
+    """Requirements, their spread, irrelevant tokens and the distance from the training prompts.
 
     Attributes:
         encoder: any transformers encoder that returns `last_hidden_state`.
         pooling: `mean` over the unmasked tokens, or `cls` (the first token).
         heads: one linear layer whose four outputs are the four heads; they share no weight.
+        spread_heads: the same for the expected absolute error of each head.
+        noise_head: one logit a token.
+        center, whitening: `(hidden,)` and `(hidden, hidden)`; see `fit_distance`.
     """
+
+    center: Tensor
+    whitening: Tensor
 
     def __init__(self, encoder: Any, *, pooling: str = "mean", dropout: float = 0.1) -> None:
         super().__init__()
         if pooling not in POOLINGS:
             raise InvalidInputError(f"pooling must be one of {POOLINGS}; received {pooling!r}")
+        hidden = int(encoder.config.hidden_size)
         self.encoder = encoder
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.Linear(int(encoder.config.hidden_size), len(DIMENSIONS))
+        self.heads = nn.Linear(hidden, len(DIMENSIONS))
+        self.spread_heads = nn.Linear(hidden, len(DIMENSIONS))
+        self.noise_head = nn.Linear(hidden, 1)
+        nn.init.zeros_(self.spread_heads.weight)
+        nn.init.constant_(self.spread_heads.bias, _FIRST_LOG_SPREAD)
+        nn.init.constant_(self.noise_head.bias, _FIRST_NOISE_LOGIT)
+        self.register_buffer("center", torch.zeros(hidden))
+        self.register_buffer("whitening", torch.eye(hidden))
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Return logits `(batch, 4)` of ids `(batch, tokens)`; no mask means no padding."""
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> NetworkOutput:
+        """Return what the network says of ids `(batch, tokens)`; no mask means no padding."""
+        return self.judged(self.encoded(input_ids, attention_mask), attention_mask)
+
+    def encoded(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Return the last hidden states, `(batch, tokens, hidden)`."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        hidden = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
-        hidden = hidden.float()
+        states: Tensor = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        return states.float()
+
+    def judged(self, hidden: Tensor, attention_mask: Tensor | None = None) -> NetworkOutput:
+        """Return what the heads say of hidden states `(batch, tokens, hidden)`."""
         if self.pooling == "cls":
             pooled = hidden[:, 0]
         elif attention_mask is None:
             pooled = hidden.mean(dim=1)
         else:
-            weights = mask.unsqueeze(-1).float()  # (batch, tokens, 1)
+            weights = attention_mask.unsqueeze(-1).float()  # (batch, tokens, 1)
             pooled = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
-        logits: Tensor = self.heads(self.dropout(pooled))
-        return logits
+        # Not a matrix product, so that int8 leaves the whitening alone.
+        white = ((pooled - self.center).unsqueeze(-1) * self.whitening).sum(dim=1)
+        return NetworkOutput(
+            logits=self.heads(self.dropout(pooled)),
+            log_spread=self.spread_heads(pooled.detach()),
+            noise_logits=self.noise_head(hidden).squeeze(-1),
+            pooled=pooled,
+            distance=white.square().mean(dim=1).sqrt(),
+        )
+
+    def fit_distance(self, pooled: Tensor) -> None:
+        """Set `center` and `whitening` from pooled training prompts `(n_prompts, hidden)`.
+
+        The covariance is shrunk towards its mean variance, so that few prompts will do.
+        """
+        center = pooled.mean(dim=0)
+        deviations = (pooled - center).double()
+        covariance = deviations.T @ deviations / max(len(pooled) - 1, 1)
+        mean_variance = covariance.diagonal().mean().clamp(min=1e-12)
+        shrunk = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * mean_variance * torch.eye(
+            len(center), dtype=torch.double
+        )
+        values, vectors = torch.linalg.eigh(shrunk)
+        self.center.copy_(center)
+        self.whitening.copy_((vectors / values.sqrt()).float())
 
 
 def e5_encoder(file: E5File, kept_ids: list[int], *, extra_tokens: int) -> Any:
@@ -66,6 +135,8 @@ def e5_encoder(file: E5File, kept_ids: list[int], *, extra_tokens: int) -> Any:
         type_vocab_size=file.sizes["types"],
         layer_norm_eps=file.layer_norm_eps,
         pad_token_id=1,
+        # torch has no fused attention with dropout on CPU; without it a step takes 3/4 of the time
+        attention_probs_dropout_prob=0.0,
     )
     encoder = BertModel(config, add_pooling_layer=False)
     state = {name: torch.from_numpy(values.copy()) for name, values in file.tensors.items()}
@@ -88,9 +159,34 @@ def thinned(network: RequirementNetwork, layers: list[int]) -> RequirementNetwor
     return student
 
 
+def modernbert_student(teacher: RequirementNetwork, layers: int) -> RequirementNetwork:
+    """Return an untrained ModernBERT of the teacher's width, with the teacher's token embeddings.
+
+    Nothing above the embeddings carries over: ModernBERT normalises before each block, rotates
+    positions and gates its feed-forward layers.
+    """
+    from transformers import ModernBertConfig, ModernBertModel
+
+    hidden = int(teacher.encoder.config.hidden_size)
+    table = teacher.encoder.get_input_embeddings().weight
+    config = ModernBertConfig(
+        vocab_size=table.shape[0],
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=int(teacher.encoder.config.num_attention_heads),
+        intermediate_size=hidden * 2,
+        max_position_embeddings=512,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2, cls_token_id=0, sep_token_id=2,
+    )  # fmt: skip
+    encoder = ModernBertModel(config)
+    with torch.no_grad():
+        encoder.get_input_embeddings().weight.copy_(table)
+    return RequirementNetwork(encoder, pooling=teacher.pooling, dropout=teacher.dropout.p)
+
+
 def depth_of(name: str, layers: int) -> int:
     """Return how far below the heads a parameter lies: 0 for heads, `layers + 1` for embeddings."""
-    if name.startswith("heads"):
+    if name.startswith(HEADS):
         return 0
     for part in name.split("."):
         if part.isdigit():

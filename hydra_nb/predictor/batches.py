@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,14 +16,15 @@ from hydra_nb.dimensions import DIMENSIONS
 from hydra_nb.predictor.augmentation import augmented
 from hydra_nb.predictor.dataset import LabelledPrompt
 from hydra_nb.predictor.input_text import clean_text
+from hydra_nb.predictor.noise import Span
 from hydra_nb.predictor.signals import signal_flags
 
 if TYPE_CHECKING:
     from hydra_nb.predictor.tokens import PromptTokenizer
 
 _SET_MEMBERS = 3
-_TWIN_SHARE = 0.3
-_AUGMENTED_SHARE = 0.4
+_TWIN_SHARE = 0.25
+_AUGMENTED_SHARE = 0.35
 _BARE_SHARE = 0.2
 
 
@@ -35,6 +37,7 @@ class Batch:
         targets: `(batch, 4)`; weights: `(batch,)`.
         alike: index lists of rows that must score the same.
         above: `(higher row, lower row, dimension)` triples.
+        noise: `(batch, tokens)`, 1 where a token has no bearing on the targets.
     """
 
     ids: Tensor
@@ -43,6 +46,14 @@ class Batch:
     weights: Tensor
     alike: list[list[int]]
     above: list[tuple[int, int, int]]
+    noise: Tensor
+
+
+@dataclass(frozen=True)
+class _Row:
+    prompt: LabelledPrompt
+    ids: list[int]
+    noise: list[float]
 
 
 def _units(
@@ -67,12 +78,40 @@ def _units(
     return units
 
 
-def _token_ids(
-    text: str, tokenizer: PromptTokenizer, limit: int, generator: random.Random
-) -> list[int]:
+def _row(
+    prompt: LabelledPrompt,
+    *,
+    noisy: bool,
+    tokenizer: PromptTokenizer,
+    limit: int,
+    generator: random.Random,
+) -> _Row:
+    text, spans = augmented(prompt.text, generator) if noisy else (prompt.text, [])
+    if spans:  # cleaned in pieces, so that the spans hold for the cleaned text as well
+        text, spans = _cleaned(text, spans)
+    else:
+        text = clean_text(text)
     flags = signal_flags(text, turn=generator.choice((1, 1, 3, 9)))
     signals = () if generator.random() < _BARE_SHARE else flags.tokens()
-    return tokenizer.ids(clean_text(text), signals)[:limit]
+    ids, offsets = tokenizer.ids_and_offsets(text, signals)
+    noise = [float(any(a <= (start + end) / 2 < b for a, b in spans)) if end > start else 0.0
+             for start, end in offsets]  # fmt: skip
+    return _Row(prompt, ids[:limit], noise[:limit])
+
+
+def _cleaned(text: str, spans: Sequence[Span]) -> tuple[str, list[Span]]:
+    cleaned, found, position = "", [], 0
+    for start, end in spans:
+        cleaned = _joined(cleaned, clean_text(text[position:start]))
+        before = cleaned
+        cleaned = _joined(cleaned, clean_text(text[start:end]))
+        found.append((len(before) + (len(before) > 0 and len(cleaned) > len(before)), len(cleaned)))
+        position = end
+    return _joined(cleaned, clean_text(text[position:])), found
+
+
+def _joined(left: str, right: str) -> str:
+    return f"{left} {right.lstrip()}" if left and right.strip() else left or right.lstrip()
 
 
 def training_batches(
@@ -84,28 +123,24 @@ def training_batches(
     limit: int,
     generator: random.Random,
 ) -> Iterator[Batch]:
-    """Yield the batches of one epoch; `weights` maps the kind of a prompt to its loss weight."""
+    """Yield the batches of one epoch; `weights` has loss weights by kind of prompt, if not 1."""
     prepared = []
     for unit in _units(prompts, generator):
-        rows: list[tuple[list[int], LabelledPrompt]] = []
-        for prompt in unit:
-            noisy = generator.random() < _AUGMENTED_SHARE
-            text = augmented(prompt.text, generator) if noisy else prompt.text
-            rows.append((_token_ids(text, tokenizer, limit, generator), prompt))
+        row = partial(_row, tokenizer=tokenizer, limit=limit, generator=generator)
+        rows = [row(prompt, noisy=generator.random() < _AUGMENTED_SHARE) for prompt in unit]
         alike = len(unit) > 1 and (
             bool(unit[0].set_name) or any(p.expect == ("none",) for p in unit)
         )
         if len(unit) == 1 and generator.random() < _TWIN_SHARE:
-            twin = augmented(unit[0].text, generator)
-            rows.append((_token_ids(twin, tokenizer, limit, generator), unit[0]))
+            rows.append(row(unit[0], noisy=True))
             alike = True
-        prepared.append((max(len(ids) for ids, _ in rows), rows, alike))
+        prepared.append((max(len(row.ids) for row in rows), rows, alike))
     generator.shuffle(prepared)
     window = 600
     chunks = []
     for start in range(0, len(prepared), window):
         ordered = sorted(prepared[start : start + window], key=lambda unit: unit[0])
-        chunk: list[tuple[list[tuple[list[int], LabelledPrompt]], bool]] = []
+        chunk: list[tuple[list[_Row], bool]] = []
         rows_in_chunk = 0
         for length, rows, alike in ordered:
             if chunk and (rows_in_chunk + len(rows)) * length > tokens_per_batch:
@@ -120,11 +155,11 @@ def training_batches(
 
 
 def _collated(
-    chunk: list[tuple[list[tuple[list[int], LabelledPrompt]], bool]],
+    chunk: list[tuple[list[_Row], bool]],
     pad_id: int,
     weights: dict[str, float],
 ) -> Batch:
-    rows: list[tuple[list[int], LabelledPrompt]] = []
+    rows: list[_Row] = []
     alike, above = [], []
     for unit, same in chunk:
         first = len(rows)
@@ -132,22 +167,26 @@ def _collated(
         if same:
             alike.append(list(range(first, len(rows))))
             continue
-        for i, (_, higher) in enumerate(unit):
-            for name in higher.expect:
+        for i, higher in enumerate(unit):
+            for name in sorted(set(higher.prompt.expect) & set(DIMENSIONS)):
                 dimension = DIMENSIONS.index(name)
                 above += [
                     (first + i, first + j, dimension)
-                    for j, (_, lower) in enumerate(unit)
-                    if lower.targets[dimension] + 0.1 < higher.targets[dimension]
+                    for j, lower in enumerate(unit)
+                    if lower.prompt.targets[dimension] + 0.1 < higher.prompt.targets[dimension]
                 ]
-    ids, mask = padded([ids for ids, _ in rows], pad_id)
+    ids, mask = padded([row.ids for row in rows], pad_id)
+    noise = torch.zeros(ids.shape)
+    for index, row in enumerate(rows):
+        noise[index, : len(row.noise)] = torch.tensor(row.noise)
     return Batch(
         ids,
         mask,
-        torch.tensor([prompt.targets for _, prompt in rows]),
-        torch.tensor([weights[prompt.kind] for _, prompt in rows]),
+        torch.tensor([row.prompt.targets for row in rows]),
+        torch.tensor([weights.get(row.prompt.kind, 1.0) for row in rows]),
         alike,
         above,
+        noise,
     )
 
 

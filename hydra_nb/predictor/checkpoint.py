@@ -18,7 +18,7 @@ from hydra_nb.dimensions import DIMENSIONS
 from hydra_nb.errors import CheckpointError
 from hydra_nb.predictor.signals import SIGNAL_VERSION
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 FILES_OF_KIND = {
     "onnx": ("model.onnx", "tokenizer.json"),
@@ -41,6 +41,7 @@ class Manifest:
         metrics: the evaluation report on the test split; empty when it was not evaluated.
         score_band: per dimension the 10th and 90th percentile of its own scores over the training
             prompts; the band of Eq. 3.
+        calibration: what `Calibration.to_json` wrote; empty when none was fitted.
         files: per file `sha256` and `bytes`.
     """
 
@@ -52,6 +53,7 @@ class Manifest:
     training_data: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     score_band: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -76,6 +78,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         "training_data": dict(manifest.training_data),
         "metrics": dict(manifest.metrics),
         "score_band": {name: list(band) for name, band in manifest.score_band.items()},
+        "calibration": dict(manifest.calibration),
         "files": {name: digest_of(folder / name) for name in FILES_OF_KIND[manifest.kind]},
     }
     write_text(folder / MANIFEST, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
@@ -133,7 +136,7 @@ def _manifest_of(path: Path, content: Any) -> Manifest:
             )
     wanted: dict[str, type] = {
         "name": str, "encoder": dict, "pooling": str, "max_tokens": int, "training_data": dict,
-        "metrics": dict, "score_band": dict, "files": dict,
+        "metrics": dict, "score_band": dict, "calibration": dict, "files": dict,
     }  # fmt: skip
     for key, kind in wanted.items():
         if not isinstance(content.get(key), kind):

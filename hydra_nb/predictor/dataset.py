@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra_nb.dimensions import DIMENSIONS
 from hydra_nb.errors import InvalidInputError
 
 SPLITS = {"test": 0.15, "dev": 0.08, "train": 0.77}
 """Share of the groups in each split; taken from a hash of the group, so it never changes."""
+
+TRAINING_DATA = Path(__file__).parent / "training_data"
+"""Prompts, labels and noise phrases that came after the data folder."""
 
 Targets = tuple[float, float, float, float]
 
@@ -23,7 +27,8 @@ class LabelledPrompt:
     """One prompt with its four targets.
 
     Attributes:
-        kind: `authored`, `annotated`, or `weak` (targets then are the raw weak labels).
+        kind: `authored`, `annotated`, `weak` (targets then are the raw weak labels), or `labelled`
+            for a table of a user's own.
         source: the public source, or the kind of task of an authored prompt.
         group, set_name, pair: prompts that share one of them never straddle a split.
         expect: on the higher line of a minimal pair, the dimensions that must be clearly higher;
@@ -117,15 +122,17 @@ def read_authored(path: str | Path) -> list[LabelledPrompt]:
     return prompts
 
 
-def read_public(folder: str | Path) -> list[LabelledPrompt]:
+def read_public(folder: str | Path, *label_files: Path) -> list[LabelledPrompt]:
     """Read `prompts.parquet`; rows in `annotated_labels.csv` take its targets, others are `weak`.
 
+    `label_files` are further tables of the same kind; the first label of a prompt counts.
     Needs pandas and pyarrow (`pip install 'hydra-nb[train]'`).
     """
     import pandas as pd
 
     frame = pd.read_parquet(Path(folder) / "prompts.parquet").reset_index()
-    labels = pd.read_csv(Path(folder) / "annotated_labels.csv").set_index("prompt_id")
+    tables = (pd.read_csv(path) for path in (Path(folder) / "annotated_labels.csv", *label_files))
+    labels = pd.concat(tables).drop_duplicates("prompt_id").set_index("prompt_id")
     annotated: dict[Any, Any] = labels[list(DIMENSIONS)].to_dict("index")
     prompts = []
     for row in frame.to_dict("records"):
@@ -152,10 +159,112 @@ def read_weak_labels(folder: str | Path) -> dict[str, Targets]:
     return {row["prompt_id"]: _targets(row, "weak_") for row in frame.to_dict("records")}
 
 
-def read_data(folder: str | Path) -> list[LabelledPrompt]:
-    """Read the data folder: authored, annotated and weakly labelled prompts, with splits."""
+def read_data(
+    folder: str | Path, *, more: str | Path | None = TRAINING_DATA
+) -> list[LabelledPrompt]:
+    """Read the data folder: authored, annotated and weakly labelled prompts, with splits.
+
+    `more` holds prompts written later (`authored.jsonl`) and later labels of public prompts
+    (`public_labels.csv`). Those prompts are for training only, and only public prompts of the
+    train split were labelled, so that dev and test stay what they were. An installed package has
+    neither of the two files, a checkout has both.
+    """
     authored = read_authored(Path(folder) / "authored_prompts.jsonl")
-    return with_splits([*authored, *read_public(folder)])
+    if more is None or not (Path(more) / "authored.jsonl").is_file():
+        return with_splits([*authored, *read_public(folder)])
+    public = read_public(folder, Path(more) / "public_labels.csv")
+    return [*with_splits([*authored, *public]), *read_authored(Path(more) / "authored.jsonl")]
+
+
+TABLE_COLUMNS = ("text", *DIMENSIONS)
+"""Columns that a table of labelled prompts must have."""
+
+OPTIONAL_COLUMNS = ("id", "language", "source", "group", "set", "pair", "expect", "split")
+
+
+def read_table(path: str | Path) -> list[LabelledPrompt]:
+    """Read labelled prompts from a CSV, JSONL or Parquet file, with splits.
+
+    Columns: `text` and the four dimensions in [0, 1]; optionally `id`, `language`, `source`,
+    `group`, `set`, `pair`, `expect` and `split` (see `LabelledPrompt`). Without `split`, prompts
+    that share a group, set, pair or text stay together and are split by a hash.
+
+    Raises:
+        InvalidInputError: the file cannot be read, lacks a column, or a value breaks a rule; the
+            message names file, row (from 1), column and value.
+    """
+    import pandas as pd
+
+    path = Path(path)
+    readers: dict[str, Callable[[], pd.DataFrame]] = {
+        ".csv": lambda: pd.read_csv(
+            path, keep_default_na=False, na_values=[""], float_precision="round_trip"
+        ),
+        ".jsonl": lambda: pd.read_json(
+            path, lines=True, dtype=False, convert_dates=False, precise_float=True
+        ),
+        ".parquet": lambda: pd.read_parquet(path),
+    }
+    if path.suffix not in readers:
+        raise InvalidInputError(
+            f"{path}: labelled prompts come as {', '.join(readers)}, or as a folder"
+        )
+    try:
+        frame = readers[path.suffix]()
+    except (OSError, ValueError, ImportError) as error:
+        raise InvalidInputError(f"{path}: cannot be read: {error}") from error
+    missing = [name for name in TABLE_COLUMNS if name not in frame.columns]
+    if missing:
+        raise InvalidInputError(
+            f"{path}: lacks the columns {', '.join(missing)}; it has "
+            f"{', '.join(map(str, frame.columns))}"
+        )
+    prompts = [
+        _table_prompt(path, number, row)
+        for number, row in enumerate(frame.to_dict("records"), start=1)
+    ]
+    if not prompts:
+        raise InvalidInputError(f"{path}: holds no prompt")
+    return prompts if "split" in frame.columns else with_splits(prompts)
+
+
+def _table_prompt(path: Path, number: int, row: Mapping[Any, Any]) -> LabelledPrompt:
+    def refuse(column: str, rule: str) -> NoReturn:
+        raise InvalidInputError(
+            f"{path}, row {number}, {column}: {rule}; received {row[column]!r:.80}"
+        )
+
+    text = row["text"]
+    if not isinstance(text, str) or not text.strip():
+        refuse("text", "must be a text that is not empty")
+    for name in DIMENSIONS:
+        value = row[name]
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
+            refuse(name, "must be a number from 0 to 1")
+    given = {
+        name: str(row[name])
+        for name in OPTIONAL_COLUMNS
+        if isinstance(row.get(name), str | int) and row[name] != ""
+    }
+    if given.get("split", "train") not in SPLITS:
+        refuse("split", f"must be one of {', '.join(SPLITS)}")
+    expect = _expected(given.get("expect"))
+    if any(name not in (*DIMENSIONS, "none") for name in expect):
+        refuse("expect", f"must name dimensions ({', '.join(DIMENSIONS)}), or none")
+    same_text = hashlib.sha256(" ".join(text.lower().split()).encode("utf-8", "replace"))
+    return LabelledPrompt(
+        prompt_id=given.get("id", f"row-{number}"),
+        text=text,
+        language=given.get("language", "und"),
+        kind="labelled",
+        source=given.get("source", "table"),
+        targets=_targets(row),
+        group=given.get("group", same_text.hexdigest()[:16]),
+        set_name=given.get("set", ""),
+        pair=given.get("pair", ""),
+        expect=expect,
+        split=given.get("split", "train"),
+    )
 
 
 def _targets(row: Mapping[Any, Any], prefix: str = "") -> Targets:

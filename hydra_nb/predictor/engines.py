@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,17 +14,42 @@ from numpy.typing import NDArray
 from hydra_nb.dimensions import DIMENSIONS
 from hydra_nb.errors import CheckpointError
 
-Scores = NDArray[np.float64]
+GRAPH_OUTPUTS = ("scores", "expected_error", "distance", "noise")
 
 SERVING_THREADS = 2
 """Prompts scored at the same time; each prompt itself runs on one thread."""
 
 
-class Engine(Protocol):
-    """Scores rows of token ids; must be safe to call from several threads."""
+@dataclass(frozen=True)
+class Outputs:
+    """What an engine says of `n_rows` rows of token ids.
 
-    def scores(self, rows: Sequence[Sequence[int]]) -> Scores:
-        """Return `(n_rows, 4)`."""
+    Attributes:
+        scores: `(n_rows, 4)` in [0, 1].
+        expected_error: `(n_rows, 4)`, of the scores, ≥ 0.
+        distance: `(n_rows,)`, from the training prompts.
+        noise: for each row `(n_tokens,)`, probability that a token has no bearing on the scores.
+    """
+
+    scores: NDArray[np.float64]
+    expected_error: NDArray[np.float64]
+    distance: NDArray[np.float64]
+    noise: list[NDArray[np.float64]]
+
+    @classmethod
+    def empty(cls, n_rows: int) -> Outputs:
+        """Return outputs to be filled row by row."""
+        shape = (n_rows, len(DIMENSIONS))
+        return cls(
+            np.zeros(shape), np.zeros(shape), np.zeros(n_rows), [np.zeros(0) for _ in range(n_rows)]
+        )
+
+
+class Engine(Protocol):
+    """Reads rows of token ids; must be safe to call from several threads."""
+
+    def outputs(self, rows: Sequence[Sequence[int]]) -> Outputs:
+        """Return what the network says of each row."""
 
 
 class OnnxEngine:
@@ -45,30 +71,38 @@ class OnnxEngine:
                 str(path), options, providers=["CPUExecutionProvider"]
             )
             names = [tensor.name for tensor in self._session.get_inputs()]
+            found = [tensor.name for tensor in self._session.get_outputs()]
             # onnxruntime raises bare C++ exceptions for a graph that it cannot read
         except Exception as error:
             raise CheckpointError(f"{path}: onnxruntime cannot load it: {error}") from error
         if names != ["input_ids"]:
             raise CheckpointError(f"{path}: inputs are {names}; a predictor has only input_ids")
+        if found != list(GRAPH_OUTPUTS):
+            raise CheckpointError(
+                f"{path}: outputs are {found}; a predictor has {list(GRAPH_OUTPUTS)}"
+            )
 
-    def _one(self, row: Sequence[int]) -> NDArray[np.float32]:
-        found = self._session.run(None, {"input_ids": np.array([row], dtype=np.int64)})
-        scores: NDArray[np.float32] = found[0][0]
-        return scores
+    def outputs(self, rows: Sequence[Sequence[int]]) -> Outputs:
+        """Return what the network says of each row."""
+        filled = Outputs.empty(len(rows))
 
-    def scores(self, rows: Sequence[Sequence[int]]) -> Scores:
-        """Return `(n_rows, 4)`."""
-        values = np.zeros((len(rows), len(DIMENSIONS)))
+        def fill(index: int) -> None:
+            ids = np.array([rows[index]], dtype=np.int64)
+            scores, expected_error, distance, noise = self._session.run(None, {"input_ids": ids})
+            filled.scores[index] = scores[0]
+            filled.expected_error[index] = expected_error[0]
+            filled.distance[index] = distance[0]
+            filled.noise[index] = noise[0].astype(np.float64)
+
         if len(rows) < 2:
-            for index, row in enumerate(rows):
-                values[index] = self._one(row)
-            return values
-        order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
+            for index in range(len(rows)):
+                fill(index)
+            return filled
+        longest_first = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
         with ThreadPoolExecutor(SERVING_THREADS, "hydra-predictor") as pool:
-            found = pool.map(self._one, (rows[index] for index in order))
-            for index, row_scores in zip(order, found, strict=True):
-                values[index] = row_scores
-        return values
+            for _ in pool.map(fill, longest_first):
+                pass
+        return filled
 
 
 class TorchEngine:
@@ -81,17 +115,23 @@ class TorchEngine:
         self._pad_id = tokenizer.pad_id
         self._rows_per_batch = rows_per_batch
 
-    def scores(self, rows: Sequence[Sequence[int]]) -> Scores:
-        """Return `(n_rows, 4)`."""
+    def outputs(self, rows: Sequence[Sequence[int]]) -> Outputs:
+        """Return what the network says of each row."""
         import torch
 
         from hydra_nb.predictor.batches import padded
 
-        values = np.zeros((len(rows), len(DIMENSIONS)))
+        filled = Outputs.empty(len(rows))
         order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
         for start in range(0, len(rows), self._rows_per_batch):
             part = order[start : start + self._rows_per_batch]
             ids, mask = padded([rows[index] for index in part], self._pad_id)
             with torch.inference_mode():
-                values[part] = torch.sigmoid(self._network(ids, mask)).double().numpy()
-        return values
+                output = self._network(ids, mask)
+                noise = torch.sigmoid(output.noise_logits).double().numpy()
+                filled.scores[part] = torch.sigmoid(output.logits).double().numpy()
+                filled.expected_error[part] = output.log_spread.exp().double().numpy()
+                filled.distance[part] = output.distance.double().numpy()
+            for place, index in enumerate(part):
+                filled.noise[index] = noise[place, : len(rows[index])].copy()
+        return filled

@@ -1,4 +1,4 @@
-"""From a torch checkpoint to the served one: `python -m hydra_nb.predictor.export --help`.
+"""From a network to the checkpoint that is served.
 
 The graph reads one prompt, `(1, tokens)`, so it needs no mask and no padding, and the dynamic int8
 scales of one prompt cannot depend on its neighbours. Attention products stay fp32: full INT8
@@ -7,7 +7,6 @@ collapsed the deployed HyDRA's predictions.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import tempfile
 from collections.abc import Sequence
@@ -19,10 +18,10 @@ from torch import Tensor, nn
 
 from hydra_nb.predictor.architecture import RequirementNetwork
 from hydra_nb.predictor.checkpoint import Manifest, write_manifest, write_text
-from hydra_nb.predictor.dataset import LabelledPrompt, read_data
+from hydra_nb.predictor.dataset import LabelledPrompt
+from hydra_nb.predictor.engines import GRAPH_OUTPUTS
 from hydra_nb.predictor.quantization import write_int8
 from hydra_nb.predictor.tokens import PromptTokenizer
-from hydra_nb.predictor.torch_checkpoint import load_network
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +29,20 @@ _OPSET = 17
 _CALIBRATION_PROMPTS = 300
 
 
-class _ScoresOfOne(nn.Module):
+class _OutputsOfOne(nn.Module):
     def __init__(self, network: RequirementNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, input_ids: Tensor) -> Tensor:
-        """Return scores `(1, 4)` of ids `(1, tokens)`."""
-        return torch.sigmoid(self.network(input_ids))
+    def forward(self, input_ids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return `GRAPH_OUTPUTS` of ids `(1, tokens)`."""
+        output = self.network(input_ids)
+        return (
+            torch.sigmoid(output.logits),
+            output.log_spread.exp(),
+            output.distance,
+            torch.sigmoid(output.noise_logits),
+        )
 
 
 def _write_graph(network: RequirementNetwork, path: Path) -> None:
@@ -45,12 +50,12 @@ def _write_graph(network: RequirementNetwork, path: Path) -> None:
     network.encoder.config._attn_implementation = "eager"
     ids = torch.full((1, 24), 5, dtype=torch.long)
     torch.onnx.export(
-        _ScoresOfOne(network),
+        _OutputsOfOne(network),
         (ids,),
         str(path),
         input_names=["input_ids"],
-        output_names=["scores"],
-        dynamic_axes={"input_ids": {1: "tokens"}},
+        output_names=list(GRAPH_OUTPUTS),
+        dynamic_axes={"input_ids": {1: "tokens"}, "noise": {1: "tokens"}},
         opset_version=_OPSET,
         dynamo=False,
     )
@@ -133,27 +138,3 @@ def calibration_texts(prompts: Sequence[LabelledPrompt]) -> list[str]:
     """Return the texts on which activations are ranged: labelled training prompts, evenly drawn."""
     texts = [p.text for p in prompts if p.kind != "weak" and p.split == "train"]
     return texts[:: max(1, len(texts) // _CALIBRATION_PROMPTS)][:_CALIBRATION_PROMPTS]
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m hydra_nb.predictor.export", description=__doc__
-    )
-    parser.add_argument("--checkpoint", type=Path, required=True, help="folder of kind torch")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write, of kind onnx")
-    parser.add_argument("--int8", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument(
-        "--data", type=Path, help="data folder; its training prompts calibrate int8"
-    )
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO)
-    network, tokenizer, manifest = load_network(options.checkpoint)
-    texts = calibration_texts(read_data(options.data)) if options.data else []
-    export_checkpoint(
-        network, tokenizer, manifest, options.out, int8=options.int8, calibration_texts=texts
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hydra_nb.dimensions import DIMENSIONS
+from hydra_nb.dimensions import DIMENSIONS, TOLERANCE
 from hydra_nb.predictor.dataset import LabelledPrompt
+from hydra_nb.requirements import Requirements
 
 Scores = NDArray[np.float64]
 
@@ -42,6 +43,38 @@ def agreement(targets: Scores, scores: Scores) -> dict[str, Any]:
     return report
 
 
+def coverage(targets: Scores, requirements: Requirements) -> dict[str, Any]:
+    """Return the share of labels within value ± spread, and the mean spread, per dimension.
+
+    `correlation` is Spearman's, of the spread with the absolute error: how well the predictor
+    knows where it will be wrong.
+    """
+    if requirements.spread is None:
+        return {}
+    errors = np.abs(targets - requirements.values)
+    report: dict[str, Any] = {}
+    for k, name in enumerate(DIMENSIONS):
+        spread = requirements.spread[:, k]
+        report[name] = {
+            "within": round(float((errors[:, k] <= spread + TOLERANCE).mean()), 4),
+            "mean_spread": round(float(spread.mean()), 4),
+            "correlation": round(spearman(spread, errors[:, k]), 4),
+        }
+    return report
+
+
+def spearman(left: Scores, right: Scores) -> float:
+    """Return Spearman's rank correlation, ties sharing their mean rank."""
+    return pearson(_ranks(left), _ranks(right))
+
+
+def _ranks(values: Scores) -> Scores:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: Scores = ((last - counts + 1 + last) / 2.0)[inverse]
+    return ranks
+
+
 def targets_of(prompts: Sequence[LabelledPrompt]) -> Scores:
     """Return targets `(n_prompts, 4)`."""
     return np.array([prompt.targets for prompt in prompts]).reshape(-1, len(DIMENSIONS))
@@ -52,10 +85,8 @@ def dev_merit(prompts: Sequence[LabelledPrompt], scores: Scores) -> dict[str, fl
     targets = targets_of(prompts)
     row: dict[str, float] = {}
     merits = []
-    for kind in ("authored", "annotated"):
+    for kind in sorted({prompt.kind for prompt in prompts}):
         own = [index for index, prompt in enumerate(prompts) if prompt.kind == kind]
-        if not own:
-            continue
         found = agreement(targets[own], scores[own])
         row[f"{kind}_pearson"] = found["pearson"]["mean"]
         row[f"{kind}_reasoning"] = found["pearson"]["reasoning"]

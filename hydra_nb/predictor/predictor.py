@@ -3,20 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hydra_nb.errors import CheckpointError, InvalidInputError
-from hydra_nb.predictor.checkpoint import Manifest, read_manifest
+from hydra_nb.predictor.calibration import Calibration
+from hydra_nb.predictor.checkpoint import MANIFEST, Manifest, read_manifest
 from hydra_nb.predictor.engines import Engine, OnnxEngine, TorchEngine
+from hydra_nb.predictor.explanation import Explanation, explain
+from hydra_nb.predictor.input_text import LONGEST_PIECE, clean_text
+from hydra_nb.predictor.irrelevant import Relevance, relevance
 from hydra_nb.predictor.signals import signal_flags
 from hydra_nb.predictor.tokens import PromptTokenizer
 from hydra_nb.requirements import Requirements
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "default"
+
+_MOST_UNKNOWN = 0.3
+"""With this share of unknown characters, a prompt is in a script that was never seen."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the predictor says of one prompt, and what it has read.
+
+    Attributes:
+        requirements: of one query.
+        ignored: phrases without bearing on the requirements, as typed, left out before scoring.
+        tokens: how many tokens the encoder read of the prompt, signal tokens included.
+        signals: names of the signal flags that are set, as people read them.
+        distance: from the training prompts, about 1 for prompts like those; see `Calibration`.
+    """
+
+    requirements: Requirements
+    ignored: tuple[str, ...]
+    tokens: int
+    signals: tuple[str, ...]
+    distance: float
 
 
 class Predictor:
@@ -33,10 +61,17 @@ class Predictor:
         max_tokens: tokens read of a prompt, signal tokens included.
     """
 
-    def __init__(self, manifest: Manifest, tokenizer: PromptTokenizer, engine: Engine) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        tokenizer: PromptTokenizer,
+        engine: Engine,
+        calibration: Calibration | None = None,
+    ) -> None:
         self.manifest = manifest
         self._tokenizer = tokenizer
         self._engine = engine
+        self._calibration = calibration or Calibration.none()
 
     def __repr__(self) -> str:
         return f"Predictor({self.name!r}, kind={self.manifest.kind!r})"
@@ -58,24 +93,78 @@ class Predictor:
         return self._tokenizer.max_tokens
 
     def predict(self, texts: Sequence[str], turns: Sequence[int] | None = None) -> Requirements:
-        """Return the requirements of user messages, `(n_texts, 4)`.
+        """Return the requirements of user messages, `(n_texts, 4)`, with spread and domain.
 
         `turns` are counted from 1 and default to 1 for every text. Of a long text the first
-        `max_tokens` tokens count. An empty list gives `(0, 4)`.
+        `max_tokens` tokens count. Words that the network finds irrelevant (politeness, hype,
+        routing orders) are left out and the rest is scored. An empty list gives `(0, 4)`.
 
         Raises:
             InvalidInputError: `texts` is one string or no sequence, an item is no string, or
                 `turns` has another length or holds something other than integers ≥ 1; the message
                 names the index and the type.
         """
-        checked = _checked_texts(texts)
-        checked_turns = _checked_turns(turns, len(checked))
-        rows = [
-            self._tokenizer.prompt_ids(text, turn)
-            for text, turn in zip(checked, checked_turns, strict=True)
+        checked = checked_texts(texts)
+        return self._read(checked, _checked_turns(turns, len(checked)))[0]
+
+    def read(self, text: str, turn: int = 1) -> Reading:
+        """Return the requirements of one message with what was read, ignored and found in it.
+
+        Raises:
+            InvalidInputError: `text` is no string or `turn` no integer ≥ 1.
+        """
+        checked, turns = checked_texts([text]), _checked_turns([turn], 1)
+        requirements, relevances, distance = self._read(checked, turns)
+        return Reading(
+            requirements,
+            relevances[0].phrases,
+            self.tokens(text, turn),
+            self.signals(text, turn),
+            float(distance[0]),
+        )
+
+    def explain(self, text: str, turn: int = 1) -> Explanation:
+        """Return what each word contributes to each requirement; see `Explanation`.
+
+        Takes one prediction a word, at most 64 of them.
+
+        Raises:
+            InvalidInputError: `text` is no string or `turn` no integer ≥ 1.
+        """
+        checked, turns = checked_texts([text]), _checked_turns([turn], 1)
+        # No piece of the vocabulary is shorter than a character: more can never be read.
+        read = self.max_tokens * LONGEST_PIECE
+        return explain(self, checked[0], turns[0], most_characters=read)
+
+    def _read(
+        self, texts: Sequence[str], turns: Sequence[int]
+    ) -> tuple[Requirements, list[Relevance], NDArray[np.float64]]:
+        cleaned = [clean_text(text) for text in texts]
+        encoded = [
+            self._tokenizer.ids_and_offsets(clean, signal_flags(text, turn).tokens())
+            for clean, text, turn in zip(cleaned, texts, turns, strict=True)
         ]
-        # A sigmoid in float32 may end an ulp outside; Requirements refuses that.
-        return Requirements(np.clip(self._engine.scores(rows), 0.0, 1.0))
+        outputs = self._engine.outputs([ids for ids, _ in encoded])
+        relevances = [
+            relevance(clean, offsets, noise)
+            for clean, (_, offsets), noise in zip(cleaned, encoded, outputs.noise, strict=True)
+        ]
+        again = [index for index, found in enumerate(relevances) if found.dropped]
+        if again:
+            kept = self._engine.outputs(
+                [self._tokenizer.prompt_ids(relevances[i].kept, turns[i]) for i in again]
+            )
+            outputs.scores[again] = kept.scores
+            outputs.expected_error[again] = kept.expected_error
+            outputs.distance[again] = kept.distance
+        unknown = np.array([self._tokenizer.unknown_share(*read) for read in encoded])
+        requirements = Requirements(
+            self._calibration.scores(outputs.scores),
+            spread=self._calibration.spread(outputs.expected_error),
+            out_of_domain=(outputs.distance > self._calibration.largest_distance)
+            | (unknown >= _MOST_UNKNOWN),
+        )
+        return requirements, relevances, outputs.distance
 
     def signals(self, text: str, turn: int = 1) -> tuple[str, ...]:
         """Return the names of the signal flags that are set for `text`, as people read them."""
@@ -89,7 +178,7 @@ class Predictor:
         Raises:
             InvalidInputError: `text` is no string or `turn` no integer ≥ 1.
         """
-        checked = _checked_texts([text])
+        checked = checked_texts([text])
         return len(self._tokenizer.prompt_ids(checked[0], _checked_turns([turn], 1)[0]))
 
 
@@ -105,10 +194,10 @@ def load_predictor(path: str | Path | None = None) -> Predictor:
     """
     folder = DEFAULT_CHECKPOINT if path is None else Path(path)
     manifest = read_manifest(folder)
-    if manifest.kind == "torch":
-        tokenizer = _tokenizer_of(folder, manifest)
-        return Predictor(manifest, tokenizer, TorchEngine(folder))
-    return Predictor(manifest, _tokenizer_of(folder, manifest), OnnxEngine(folder / "model.onnx"))
+    calibration = Calibration.from_json(manifest.calibration, str(folder / MANIFEST))
+    tokenizer = _tokenizer_of(folder, manifest)
+    engine = TorchEngine(folder) if manifest.kind == "torch" else OnnxEngine(folder / "model.onnx")
+    return Predictor(manifest, tokenizer, engine, calibration)
 
 
 def _tokenizer_of(folder: Path, manifest: Manifest) -> PromptTokenizer:
@@ -118,7 +207,8 @@ def _tokenizer_of(folder: Path, manifest: Manifest) -> PromptTokenizer:
         raise CheckpointError(f"{folder}: the package tokenizers is not installed") from error
 
 
-def _checked_texts(texts: Sequence[str]) -> list[str]:
+def checked_texts(texts: Sequence[str]) -> list[str]:
+    """Return `texts` as a list, or refuse what is no list of strings, naming index and type."""
     if isinstance(texts, str | bytes):
         raise InvalidInputError(
             f"texts must be a list of strings; received one {type(texts).__name__}, "

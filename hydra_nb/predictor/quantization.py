@@ -136,6 +136,7 @@ def write_int8(
     model: Any = onnx.load(str(graph))
     if calibration:
         smooth(model, channel_ranges(graph, calibration), strength=strength)
+    heads = [node.name for node in model.graph.node if "head" in node.name]
     smoothed = path.with_name(f".{path.name}.smooth")
     onnx.save(model, str(smoothed))
     try:
@@ -146,6 +147,8 @@ def write_int8(
             per_channel=True,
             reduce_range=seven_bits,
             weight_type=QuantType.QInt8,
+            # a few thousand weights; a Gemm is a MatMul by the time that names are compared
+            nodes_to_exclude=[*heads, *(f"{name}_MatMul" for name in heads)],
             extra_options={
                 "MatMulConstBOnly": True,
                 "DefaultTensorType": onnx.TensorProto.FLOAT,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 512
 
+_UNKNOWN = ("<unk>", "[UNK]")
 _EDGES = (("<s>", "</s>", "<pad>"), ("[CLS]", "[SEP]", "[PAD]"))
 
 
@@ -39,6 +40,8 @@ class PromptTokenizer:
                 break
         else:
             raise CheckpointError(f"the tokenizer has none of the token triples {_EDGES}")
+        unknown = (tokenizer.token_to_id(token) for token in _UNKNOWN)
+        self._unknown_id = next((index for index in unknown if index is not None), None)
         found = {token: tokenizer.token_to_id(token) for token in SIGNAL_TOKENS}
         self._signal_ids = {token: index for token, index in found.items() if index is not None}
         missing = [token for token in SIGNAL_TOKENS if token not in self._signal_ids]
@@ -66,9 +69,25 @@ class PromptTokenizer:
 
     def ids(self, cleaned: str, signals: Sequence[str]) -> list[int]:
         """Return the ids of a cleaned text after the given signal tokens."""
-        text_ids = self.tokenizer.encode(cleaned, add_special_tokens=False).ids
+        return self.ids_and_offsets(cleaned, signals)[0]
+
+    def ids_and_offsets(
+        self, cleaned: str, signals: Sequence[str]
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return the ids and, for each, start and end in `cleaned`; `(0, 0)` for added tokens."""
+        encoding = self.tokenizer.encode(cleaned, add_special_tokens=False)
         prefix = [self.first_id, *(self._signal_ids[token] for token in signals)]
-        return [*prefix, *text_ids[: self.max_tokens - len(prefix) - 1], self.last_id]
+        kept = self.max_tokens - len(prefix) - 1
+        ids = [*prefix, *encoding.ids[:kept], self.last_id]
+        return ids, [*[(0, 0)] * len(prefix), *encoding.offsets[:kept], (0, 0)]
+
+    def unknown_share(self, ids: Sequence[int], offsets: Sequence[tuple[int, int]]) -> float:
+        """Return which share of the characters read the vocabulary lacks, in [0, 1]."""
+        sizes = [end - start for start, end in offsets]
+        lacking = (
+            size for size, index in zip(sizes, ids, strict=True) if index == self._unknown_id
+        )
+        return sum(lacking) / max(sum(sizes), 1)
 
     def prompt_ids(self, text: str, turn: int = 1) -> list[int]:
         """Return what the encoder reads of a user message on the given turn."""

@@ -75,9 +75,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """Train the tiny network; gives `history`, `torch_folder`, `onnx_folder`, `prompts`."""
     from hydra_nb.predictor.checkpoint import Manifest
     from hydra_nb.predictor.export import export_checkpoint
-    from hydra_nb.predictor.objective import TrainingPlan
+    from hydra_nb.predictor.plan import TrainingPlan
     from hydra_nb.predictor.torch_checkpoint import load_network, save_network
-    from hydra_nb.predictor.training import train
+    from hydra_nb.predictor.training import network_results, train
 
     prompts = made_up_prompts()
     texts = [prompt.text for prompt in prompts]
@@ -89,11 +89,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         head_learning_rate=1e-2,
         tokens_per_batch=256,
         weak_per_epoch=0,
-        bfloat16=False,
     )
     best, history = train(network, tokenizer, prompts, plan=plan, progress=False)
     folder: Path = tmp_path_factory.mktemp("trained")
-    manifest = Manifest(kind="torch", name="tiny", encoder={"layers": 2}, pooling="mean")
+    manifest = Manifest(
+        kind="torch",
+        name="tiny",
+        encoder={"layers": 2, "architecture": "BertModel", "attention_heads": 2},
+        pooling="mean",
+    )
+    best.fit_distance(network_results(best, tokenizer, texts).pooled)
     save_network(folder / "torch", best, tokenizer, manifest)
     loaded, _, _ = load_network(folder / "torch")
     export_checkpoint(loaded, tokenizer, manifest, folder / "onnx", calibration_texts=texts)

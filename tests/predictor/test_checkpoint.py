@@ -75,8 +75,8 @@ def test_an_edited_byte_is_found(folder: Path, name: str) -> None:
         ("[]", "not a checkpoint manifest"),
         ('{"model_type": "bert"}', "not a checkpoint manifest"),
         ('{"format": 99, "kind": "onnx"}', "format is 99"),
-        ('{"format": 1, "kind": "pickle"}', "known kinds: onnx, torch"),
-        ('{"format": 1, "kind": "onnx"}', "signal_version is None"),
+        ('{"format": 2, "kind": "pickle"}', "known kinds: onnx, torch"),
+        ('{"format": 2, "kind": "onnx"}', "signal_version is None"),
     ],
 )
 def test_a_foreign_manifest_says_what_is_wrong(folder: Path, content: str, message: str) -> None:
@@ -96,6 +96,7 @@ def test_a_foreign_manifest_says_what_is_wrong(folder: Path, content: str, messa
         ({"files": {"model.onnx": 3}}, "no entry for model.onnx"),
         ({"score_band": {"reasoning": [0.9, 0.1]}}, "score_band of reasoning"),
         ({"score_band": {"reasoning": "wide"}}, "score_band of reasoning"),
+        ({"calibration": {"knots": {}}}, "calibration is damaged"),
     ],
 )
 def test_a_wrong_entry_is_named(folder: Path, changes: dict[str, Any], message: str) -> None:

@@ -6,12 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hydra_nb.errors import InvalidInputError
-from hydra_nb.predictor.augmentation import UNSEEN_NOISE, augmented
-from hydra_nb.predictor.dataset import LabelledPrompt, read_authored, split_of, with_splits
+from hydra_nb.predictor.dataset import (
+    TRAINING_DATA,
+    LabelledPrompt,
+    read_authored,
+    read_table,
+    split_of,
+    with_splits,
+)
 
 PROMPT = LabelledPrompt("p", "text", "en", "authored", "other", (0.0, 0.0, 0.0, 0.0))
 
@@ -79,12 +83,87 @@ def test_a_bad_authored_line_is_named(tmp_path: Path, line: str, message: str) -
         read_authored(path)
 
 
-@given(st.text(), st.integers(0, 1000))
-def test_augmentation_takes_any_text_and_is_seeded(text: str, seed: int) -> None:
-    first = augmented(text, random.Random(seed))
-    assert first == augmented(text, random.Random(seed))
+HEADER = "text,reasoning,code_generation,debugging,tool_use"
 
 
-def test_every_noise_template_takes_the_prompt_once() -> None:
-    for templates in UNSEEN_NOISE.values():
-        assert all(template.count("{}") == 1 for template in templates)
+def test_a_table_of_labelled_prompts_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(f"{HEADER},language,split\nNA is sodium?,0.1,0,0,0.05,en,dev\n")
+    (prompt,) = read_table(path)
+    assert (prompt.text, prompt.language, prompt.split) == ("NA is sodium?", "en", "dev")
+    assert prompt.targets == (0.1, 0.0, 0.0, 0.05)
+
+
+def test_all_three_kinds_of_table_read_alike(tmp_path: Path) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {"text": ["a b", "c"], "reasoning": [0.1, 1.0], "code_generation": [0.0, 0.5],
+         "debugging": [0.0, 0.25], "tool_use": [0.3, 0.0], "pair": ["x", "x"],
+         "expect": ["", "reasoning:+"]}
+    )  # fmt: skip
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    frame.to_parquet(tmp_path / "t.parquet")
+    csv, jsonl, parquet = (read_table(tmp_path / f"t.{end}") for end in ("csv", "jsonl", "parquet"))
+    assert csv == jsonl == parquet
+    assert csv[1].expect == ("reasoning",)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("ok,0.1,0,0,1.2", r"labels\.csv, row 2, tool_use: must be a number from 0 to 1.*1\.2"),
+        ("ok,,0,0,0", r"row 2, reasoning: .*nan"),
+        ("ok,high,0,0,0", r"row \d, reasoning: .*"),
+        ("  ,0.1,0,0,0", r"row 2, text: must be a text that is not empty"),
+        (",0.1,0,0,0", r"row 2, text: .*nan"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path: Path, row: str, message: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(f"{HEADER}\nfine,0.1,0,0,0\n{row}\n")
+    with pytest.raises(InvalidInputError, match=message):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", "text,reasoning\na,0.1\n", "lacks the columns code_generation, debugging"),
+        ("t.csv", f"{HEADER}\n", "holds no prompt"),
+        ("t.txt", "a", r"come as \.csv, \.jsonl, \.parquet"),
+        ("t.jsonl", "{", "cannot be read"),
+        ("t.parquet", "no parquet", "cannot be read"),
+        ("t.csv", f"{HEADER},split\na,0,0,0,0,exam\n", "split: must be one of"),
+        ("t.csv", f"{HEADER},expect\na,0,0,0,0,speed:+\n", "expect: must name dimensions"),
+    ],
+)
+def test_a_bad_table_is_refused(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InvalidInputError, match=message):
+        read_table(tmp_path / name)
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"nowhere\.csv: cannot be read"):
+        read_table(tmp_path / "nowhere.csv")
+
+
+def test_equal_texts_of_a_table_share_a_split(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    rows = [f"Text  number {n % 60},0.1,0,0,0" for n in range(120)]
+    path.write_text("\n".join([HEADER, *rows]))
+    splits = [prompt.split for prompt in read_table(path)]
+    assert splits[:60] == splits[60:]
+    assert set(splits) == {"train", "dev", "test"}
+
+
+def test_later_prompts_are_for_training_only() -> None:
+    assert {p.split for p in read_authored(TRAINING_DATA / "authored.jsonl")} == {"train"}
+
+
+def test_later_prompts_have_labels_in_steps_of_a_twentieth() -> None:
+    for prompt in read_authored(TRAINING_DATA / "authored.jsonl"):
+        for target in prompt.targets:
+            assert target * 20 == pytest.approx(round(target * 20))

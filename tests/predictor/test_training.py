@@ -41,10 +41,10 @@ def test_a_checkpoint_reports_and_knows_its_band(trained: SimpleNamespace) -> No
 def test_the_same_seed_trains_the_same_network() -> None:
     import torch
 
-    from hydra_nb.predictor.objective import TrainingPlan
+    from hydra_nb.predictor.plan import TrainingPlan
     from hydra_nb.predictor.training import train
 
-    plan = TrainingPlan(epochs=1, tokens_per_batch=512, bfloat16=False, threads=1)
+    plan = TrainingPlan(epochs=1, tokens_per_batch=512, threads=1)
     prompts = made_up_prompts()
     tokenizer = tiny_tokenizer([prompt.text for prompt in prompts])
     size = tokenizer.tokenizer.get_vocab_size()
@@ -92,7 +92,10 @@ def test_padding_does_not_change_a_row() -> None:
     ids = torch.tensor([[0, 7, 8, 2, 1, 1]])
     mask = torch.tensor([[1, 1, 1, 1, 0, 0]])
     with torch.inference_mode():
-        assert torch.allclose(network(ids, mask), network(ids[:, :4]), atol=1e-5)
+        padded, alone = network(ids, mask), network(ids[:, :4])
+    assert torch.allclose(padded.logits, alone.logits, atol=1e-5)
+    assert torch.allclose(padded.noise_logits[:, :4], alone.noise_logits, atol=1e-5)
+    assert torch.allclose(padded.distance, alone.distance, atol=1e-4)
 
 
 def test_any_encoder_folder_of_transformers_can_be_trained(tmp_path: Path) -> None:
@@ -100,7 +103,7 @@ def test_any_encoder_folder_of_transformers_can_be_trained(tmp_path: Path) -> No
 
     from hydra_nb.predictor.checkpoint import Manifest
     from hydra_nb.predictor.export import export_checkpoint
-    from hydra_nb.predictor.objective import TrainingPlan
+    from hydra_nb.predictor.plan import TrainingPlan
     from hydra_nb.predictor.torch_checkpoint import save_network, start_network
     from hydra_nb.predictor.training import train
 
@@ -120,7 +123,7 @@ def test_any_encoder_folder_of_transformers_can_be_trained(tmp_path: Path) -> No
         str(tmp_path / "encoder"), texts=texts, vocabulary_size=0, pooling="cls"
     )
     assert description["architecture"] == "ModernBertModel"
-    plan = TrainingPlan(epochs=1, tokens_per_batch=512, bfloat16=False)
+    plan = TrainingPlan(epochs=1, tokens_per_batch=512)
     best, _ = train(network, tokenizer, prompts, plan=plan, progress=False)
     manifest = Manifest(kind="torch", name="modern", encoder=description, pooling="cls")
     save_network(tmp_path / "torch", best, tokenizer, manifest)

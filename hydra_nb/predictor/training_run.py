@@ -1,0 +1,137 @@
+"""One run of training: network, optimizers, generators and history, as one thing to save."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import pickle
+import random
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from hydra_nb.errors import InvalidInputError
+from hydra_nb.predictor.architecture import RequirementNetwork
+from hydra_nb.predictor.batches import Batch
+from hydra_nb.predictor.objective import requirement_loss
+from hydra_nb.predictor.plan import TrainingPlan
+
+
+class TrainingRun:
+    """The state of a run of training.
+
+    Attributes:
+        history: one row an epoch.
+        seconds: time spent so far, in all sessions of this run.
+    """
+
+    def __init__(
+        self,
+        network: RequirementNetwork,
+        steppers: list[torch.optim.Optimizer],
+        plan: TrainingPlan,
+        generator: random.Random,
+    ) -> None:
+        self.history: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self._network = network
+        self._steppers = steppers
+        self._plan = plan
+        self._generator = generator
+        self._groups = [group for stepper in steppers for group in stepper.param_groups]
+        self._rates = [group["lr"] for group in self._groups]
+        self._dense = [p for group in steppers[0].param_groups for p in group["params"]]
+        self._best = {key: value.clone() for key, value in network.state_dict().items()}
+
+    def step(self, batch: Batch, done: float) -> float:
+        """Take one step on a batch, `done` of the run being over, and return the loss."""
+        plan = self._plan
+        factor = min(done / plan.warmup + 0.01, 0.5 * (1 + math.cos(math.pi * done)) + 0.01)
+        for group, rate in zip(self._groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        with torch.autocast("cpu", torch.bfloat16, enabled=plan.bfloat16):
+            output = self._network(batch.ids, batch.mask)
+        loss = requirement_loss(output, batch, plan)
+        self._network.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._dense, 1.0)
+        for stepper in self._steppers:
+            stepper.step()
+        return float(loss.detach())
+
+    def record(self, row: dict[str, float]) -> bool:
+        """Add the row of an epoch and return whether it is the best so far.
+
+        Without a dev split there is no merit, and the last epoch counts as the best.
+        """
+        best = max((old.get("merit", -math.inf) for old in self.history), default=-math.inf)
+        self.history.append(row)
+        better = row.get("merit", math.inf) > best
+        if better:
+            self._best = {key: value.clone() for key, value in self._network.state_dict().items()}
+        return better
+
+    def epochs_without_better(self) -> int:
+        """Return how many epochs have passed since the best one."""
+        merits = [row.get("merit", row["epoch"]) for row in self.history]
+        return len(merits) - 1 - merits.index(max(merits))
+
+    def best(self) -> RequirementNetwork:
+        """Return the network as it was after its best epoch, in evaluation mode."""
+        network = copy.deepcopy(self._network)
+        network.load_state_dict(self._best)
+        network.encoder.get_input_embeddings().sparse = False
+        return network.eval().requires_grad_(True)
+
+    def save(self, path: Path) -> None:
+        """Write the state beside its place and rename it into it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        version, numbers, gauss = self._generator.getstate()
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        torch.save(
+            {
+                "plan": asdict(self._plan),
+                "history": self.history,
+                "seconds": self.seconds,
+                "network": self._network.state_dict(),
+                "best": self._best,
+                "optimizers": [stepper.state_dict() for stepper in self._steppers],
+                "generator": [version, list(numbers), gauss],
+                "torch_generator": torch.get_rng_state(),
+            },
+            beside,
+        )
+        beside.replace(path)
+
+    def restore(self, path: Path) -> None:
+        """Go on from a saved state.
+
+        Raises:
+            InvalidInputError: the file is no state, or one of another plan or network.
+        """
+        try:
+            found = torch.load(path, weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise InvalidInputError(f"{path}: not a training state: {error}") from error
+        plan = asdict(self._plan)
+        told = {key: value for key, value in found["plan"].items() if plan.get(key) != value}
+        if told:
+            raise InvalidInputError(
+                f"{path}: belongs to a run with {told}, this one has "
+                f"{ {key: plan.get(key) for key in told} }; delete it or use the same options"
+            )
+        try:
+            self._network.load_state_dict(found["network"])
+        except RuntimeError as error:
+            raise InvalidInputError(f"{path}: belongs to another network: {error}") from error
+        for stepper, state in zip(self._steppers, found["optimizers"], strict=True):
+            stepper.load_state_dict(state)  # replaces its groups
+        self._groups = [group for stepper in self._steppers for group in stepper.param_groups]
+        version, numbers, gauss = found["generator"]
+        self._generator.setstate((version, tuple(numbers), gauss))
+        torch.set_rng_state(found["torch_generator"])
+        self._best = found["best"]
+        self.history = found["history"]
+        self.seconds = found["seconds"]
