@@ -38,7 +38,7 @@ from hydra_nb.tokens import estimate_tokens
 if TYPE_CHECKING:
     from hydra_nb.predictor import load_predictor
     from hydra_nb.scoring import score_frame
-    from hydra_nb.widgets import lab
+    from hydra_nb.widgets.lab import lab
 
 __version__ = "0.1.0"
 

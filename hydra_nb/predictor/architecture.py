@@ -178,7 +178,7 @@ def modernbert_student(teacher: RequirementNetwork, layers: int) -> RequirementN
         max_position_embeddings=512,
         pad_token_id=1, bos_token_id=0, eos_token_id=2, cls_token_id=0, sep_token_id=2,
     )  # fmt: skip
-    encoder = ModernBertModel(config)
+    encoder: Any = ModernBertModel(config)
     with torch.no_grad():
         encoder.get_input_embeddings().weight.copy_(table)
     return RequirementNetwork(encoder, pooling=teacher.pooling, dropout=teacher.dropout.p)

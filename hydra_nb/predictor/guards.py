@@ -84,7 +84,8 @@ def refit_guards(
 
     def unlikelihood() -> Tensor:
         log_spread = network.spread_heads(vectors)
-        return (missed * torch.exp(-log_spread) + log_spread).mean()
+        loss: Tensor = (missed * torch.exp(-log_spread) + log_spread).mean()
+        return loss
 
     _minimise(network.spread_heads, unlikelihood)
 
