@@ -10,6 +10,9 @@ from tests.browser.jupyterlab import LabPage, chromium, running
 
 REQUIRED = "HYDRA_NB_REQUIRE_BROWSER"
 
+PATIENCE_MS = 30_000
+"""How long an expectation may take to come true: a busy machine is no failure."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if chromium() is None and not os.environ.get(REQUIRED):
@@ -21,6 +24,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=PATIENCE_MS)
     if chromium() is None:
         pytest.fail(f"{REQUIRED} is set, but there is no Chromium")
     with running(tmp_path_factory.mktemp("jupyter")) as server_and_browser:

@@ -47,7 +47,8 @@ class Own:
 
     def explain(self, text, turn=1):
         spans = [match.span() for match in re.finditer(r"\\S+", text)]
-        values = [[0.0, 0.0, 0.3 - 0.1 * index, 0.02] for index in range(len(spans))]
+        debugging = [0.3, 0.2, 0.1, 0.0, -0.05] + [0.0] * len(spans)
+        values = [[0.0, 0.0, debugging[index], 0.02] for index in range(len(spans))]
         return SimpleNamespace(text=text, spans=spans, contributions=values)
 
 lab = hy.lab(predictor=Own())
@@ -193,7 +194,7 @@ def test_why_tints_words_by_the_requirement_that_is_picked(open_lab: OpenLab) ->
     lab.page.get_by_role("radio", name="Tool use").press("ArrowLeft")
     expect(lab.page.get_by_role("radio", name="Debugging")).to_be_checked()
     expect(region.locator(".hy-strongest")).to_have_text(
-        "strongest: Fix +0.30 · it +0.20 · only +0.10 · CI −0.10"
+        "strongest: Fix +0.30 · it +0.20 · only +0.10 · CI −0.05"
     )
     signs = words.evaluate_all("words => words.map(word => word.dataset.sign ?? '')")
     assert signs == ["up", "up", "up", "", "down"]
@@ -501,7 +502,7 @@ def test_axe_finds_no_violation(open_lab: OpenLab, dark: bool, state: str) -> No
     lab = open_lab(OWN if state == "explained" else LAB)
     lab.set_theme(dark=dark)
     if state == "explained":
-        write(lab, "qq Fix it only on CI, use the best model, thanks!")
+        write(lab, "Fix it only qq CI: use the best model, thanks!")
         lab.page.get_by_role("button", name="Pin as A").click()
         why(lab)
         lab.page.get_by_role("radio", name="Debugging").check()
