@@ -85,6 +85,7 @@ def with_phrase(
         breaks = [
             i for i in range(1, len(text)) if text[i - 1] in "\n。" or text[i - 2 : i] == ". "
         ]
+        breaks = [i for i in breaks if not any(start < i < end for start, end in spans)]
         if breaks:
             at = generator.choice(breaks)
     join = generator.choice((" ", " ", "\n", "\n\n"))

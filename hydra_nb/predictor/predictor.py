@@ -132,7 +132,7 @@ class Predictor:
             InvalidInputError: `text` is no string or `turn` no integer ≥ 1.
         """
         checked, turns = checked_texts([text]), _checked_turns([turn], 1)
-        # No piece of the vocabulary is shorter than a character: more can never be read.
+        # No piece of the vocabulary is longer than that: more can never be read.
         read = self.max_tokens * LONGEST_PIECE
         return explain(self, checked[0], turns[0], most_characters=read)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,6 @@ def network_results(
     *,
     tokens_per_batch: int = 8192,
     limit: int = 512,
-    bfloat16: bool = False,
     progress: bool = False,
 ) -> NetworkResults:
     """Return scores, spreads and pooled vectors of a torch network on turn 1."""
@@ -74,9 +73,8 @@ def network_results(
                 stop += 1
             part = order[start:stop]
             ids, mask = padded([rows[index] for index in part], tokenizer.pad_id)
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                output = network(ids, mask)
-            scores[part] = torch.sigmoid(output.logits.float()).double().numpy()
+            output = network(ids, mask)
+            scores[part] = torch.sigmoid(output.logits).double().numpy()
             log_spread[part] = output.log_spread.double().numpy()
             pooled[part] = output.pooled.float()
             distance[part] = output.distance.double().numpy()
@@ -92,13 +90,12 @@ def train(
     *,
     plan: TrainingPlan,
     progress: bool = True,
-    on_better: Callable[[RequirementNetwork, list[dict[str, float]]], None] | None = None,
     state: Path | None = None,
 ) -> tuple[RequirementNetwork, list[dict[str, float]]]:
     """Train on the `train` split and return the best epoch on `dev` with the history of all.
 
-    `on_better` is called after every epoch that is the best so far, to save it. After every epoch
-    the whole state is written to `state`; a run that finds one of the same plan goes on from it.
+    After every epoch the whole state is written to `state`; a run that finds one of the same plan
+    goes on from it.
 
     Each history row has `epoch`, `loss` and, where there is a dev split, `merit` (mean Pearson of
     authored and annotated prompts minus their mean absolute error).
@@ -154,10 +151,8 @@ def train(
             texts = [p.text for p in dev]
             scores = network_results(network, tokenizer, texts, limit=plan.limit).scores
             row |= dev_merit(dev, scores)
-        better = run.record(row)
+        run.record(row)
         log.info("%s", " ".join(f"{key}={value:.4f}" for key, value in row.items()))
-        if better and on_better is not None:
-            on_better(network, run.history)
         if state is not None:
             run.save(state)
         if spent >= 1 or (plan.patience and run.epochs_without_better() >= plan.patience):

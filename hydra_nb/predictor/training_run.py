@@ -61,17 +61,15 @@ class TrainingRun:
             stepper.step()
         return float(loss.detach())
 
-    def record(self, row: dict[str, float]) -> bool:
-        """Add the row of an epoch and return whether it is the best so far.
+    def record(self, row: dict[str, float]) -> None:
+        """Add the row of an epoch and keep its weights where it is the best so far.
 
         Without a dev split there is no merit, and the last epoch counts as the best.
         """
         best = max((old.get("merit", -math.inf) for old in self.history), default=-math.inf)
         self.history.append(row)
-        better = row.get("merit", math.inf) > best
-        if better:
+        if row.get("merit", math.inf) > best:
             self._best = {key: value.clone() for key, value in self._network.state_dict().items()}
-        return better
 
     def epochs_without_better(self) -> int:
         """Return how many epochs have passed since the best one."""

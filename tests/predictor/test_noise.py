@@ -39,10 +39,7 @@ def test_spans_hold_exactly_the_phrases_put_in(
     longer, spans = with_phrase(text, [], first, generator)
     longer, spans = with_phrase(longer, spans, second, generator)
     inside = [longer[start:end] for start, end in spans]
-    if inside == [first.text, second.text] or inside == [second.text, first.text]:
-        return
-    # one phrase may have landed inside the other, between two of its lines
-    assert any(first.text.startswith(part[:1]) or part in longer for part in inside)
+    assert sorted(inside) == sorted([first.text, second.text])
 
 
 @given(st.text(), st.integers(0, 1000))
