@@ -38,13 +38,13 @@ class Assignment:
 
     @property
     def cost_micro_usd(self) -> NDArray[np.float64]:
-        """Return the cost of each query, float64 `(n_queries,)`; NaN where nothing is chosen."""
+        """Return the cost of one request of each query, float64 `(n_queries,)`; NaN: nobody."""
         return self._at_chosen(self.problem.cost_micro_usd)
 
     @property
     def total_cost_micro_usd(self) -> int:
-        """Return the cost of all queries that were assigned, rounded to whole micro-USD."""
-        return round(float(np.nansum(self.cost_micro_usd)))
+        """Return the cost of all requests that were assigned, rounded to whole micro-USD."""
+        return round(float(np.nansum(self.cost_micro_usd * self.problem.arrivals)))
 
     @property
     def shortfall(self) -> NDArray[np.float64]:
@@ -66,6 +66,7 @@ class Assignment:
         columns |= {
             "tokens_input": self.problem.tokens_input,
             "tokens_output": self.problem.tokens_output,
+            "arrivals": self.problem.arrivals,
             "chosen": pd.array(self.names, dtype="string"),
             "cost_micro_usd": self.cost_micro_usd,
             "shortfall": self.shortfall,
@@ -102,7 +103,7 @@ def match(
         requirements: of `n_queries` queries.
         catalog: the model profiles.
         **options: those of `formulate`: `tau`, `dimension_weights`, `tokens_input`,
-            `tokens_output`, `modalities`.
+            `tokens_output`, `modalities`, `arrivals`.
     """
     return assign(formulate(requirements, catalog, **options))
 

@@ -14,7 +14,7 @@ Notation (queries q, models m, dimensions k):
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import numpy as np
@@ -45,6 +45,7 @@ class RoutingOptions(TypedDict, total=False):
     tokens_input: int | ArrayLike
     tokens_output: int | ArrayLike
     modalities: Modalities
+    arrivals: int | ArrayLike
 
 
 # Costs closer than this are one cost: a tie must not hang on the last bit of a product.
@@ -63,8 +64,9 @@ class RoutingProblem:
         effective_weights: w̃, float64 `(4,)`, after the compensation of Eq. 4.
         tokens_input, tokens_output: int64 `(n_queries,)`.
         modalities: what each query needs, `n_queries` sets.
+        arrivals: int64 `(n_queries,)`, how many requests of each query there are, at least 1.
         shortfall: float64 `(n_queries, n_models)`.
-        cost_micro_usd: float64 `(n_queries, n_models)`.
+        cost_micro_usd: float64 `(n_queries, n_models)`, of one request.
         allowed: bool `(n_queries, n_models)`, G_q.
         eligible: bool `(n_queries, n_models)`, E_q.
         gates_failed_open: bool `(n_queries,)`: no available model has both the context and the
@@ -82,6 +84,7 @@ class RoutingProblem:
     tokens_input: NDArray[np.int64]
     tokens_output: NDArray[np.int64]
     modalities: tuple[frozenset[str], ...]
+    arrivals: NDArray[np.int64]
     shortfall: NDArray[np.float64]
     cost_micro_usd: NDArray[np.float64]
     allowed: NDArray[np.bool_]
@@ -90,7 +93,13 @@ class RoutingProblem:
     failed_open: NDArray[np.bool_]
 
     def against(self, catalog: Catalog) -> RoutingProblem:
-        """Return the same queries and settings against another catalog."""
+        """Return the same queries and settings against another catalog.
+
+        Where only prices differ, everything but the costs is taken over as it is.
+        """
+        if _same_but_for_prices(self.catalog, catalog):
+            cost = _cost(catalog, self.tokens_input, self.tokens_output)
+            return replace(self, catalog=catalog, cost_micro_usd=cost)
         return formulate(
             self.requirements,
             catalog,
@@ -99,6 +108,36 @@ class RoutingProblem:
             tokens_input=self.tokens_input,
             tokens_output=self.tokens_output,
             modalities=self.modalities,
+            arrivals=self.arrivals,
+        )
+
+    def at(self, tau: float) -> RoutingProblem:
+        """Return the same queries against the same catalog at another threshold."""
+        tau = check_tau(tau)
+        eligible, failed_open = eligible_sets(self.shortfall, self.allowed, tau=tau)
+        return replace(self, tau=tau, eligible=eligible, failed_open=failed_open)
+
+    def rows(self, queries: ArrayLike) -> RoutingProblem:
+        """Return the problem of some of the queries, given by index or as bool `(n_queries,)`."""
+        index = np.arange(len(self.requirements))[np.asarray(queries)]
+        values = self.requirements
+        return replace(
+            self,
+            requirements=Requirements(
+                values.values[index].reshape(-1, len(DIMENSIONS)),
+                spread=None if values.spread is None else values.spread[index],
+                out_of_domain=None if values.out_of_domain is None else values.out_of_domain[index],
+            ),
+            tokens_input=self.tokens_input[index],
+            tokens_output=self.tokens_output[index],
+            modalities=tuple(self.modalities[i] for i in index),
+            arrivals=self.arrivals[index],
+            shortfall=self.shortfall[index],
+            cost_micro_usd=self.cost_micro_usd[index],
+            allowed=self.allowed[index],
+            eligible=self.eligible[index],
+            gates_failed_open=self.gates_failed_open[index],
+            failed_open=self.failed_open[index],
         )
 
 
@@ -111,6 +150,7 @@ def formulate(
     tokens_input: int | ArrayLike = 0,
     tokens_output: int | ArrayLike = DEFAULT_TOKENS_OUTPUT,
     modalities: Modalities = ("text",),
+    arrivals: int | ArrayLike = 1,
 ) -> RoutingProblem:
     """Return the routing problem of `requirements` against `catalog`.
 
@@ -122,6 +162,8 @@ def formulate(
             capability band (Eq. 4) where it has one.
         tokens_input, tokens_output: one number for all queries or `(n_queries,)`.
         modalities: what the model must read, for all queries or one collection a query.
+        arrivals: how many requests there are of a query, one number or `(n_queries,)`, each at
+            least 1.
 
     Raises:
         InvalidInputError: a wrong type, shape or range; the message names the argument.
@@ -136,8 +178,9 @@ def formulate(
     weights = weight_vector(dimension_weights)
     band = catalog.capability_band
     effective = weights if band is None else compensated_weights(weights.tolist(), band)
-    tokens_in = _token_column(tokens_input, n_queries, "tokens_input")
-    tokens_out = _token_column(tokens_output, n_queries, "tokens_output")
+    tokens_in = _whole_column(tokens_input, n_queries, "tokens_input", "tokens")
+    tokens_out = _whole_column(tokens_output, n_queries, "tokens_output", "tokens")
+    requests = _whole_column(arrivals, n_queries, "arrivals", "requests", least=1)
     needed = _required_modalities(modalities, n_queries)
     gap = shortfall(requirements, catalog, weights=effective)
     allowed, gates_failed_open = _gates(catalog, tokens_in + tokens_out, needed)
@@ -151,6 +194,7 @@ def formulate(
         tokens_input=tokens_in,
         tokens_output=tokens_out,
         modalities=needed,
+        arrivals=requests,
         shortfall=gap,
         cost_micro_usd=_cost(catalog, tokens_in, tokens_out),
         allowed=allowed,
@@ -237,12 +281,27 @@ def _gates(
     return np.where(opened[:, None], kept, passes), opened
 
 
-def _token_column(value: int | ArrayLike, n_queries: int, name: str) -> NDArray[np.int64]:
+def _same_but_for_prices(one: Catalog, other: Catalog) -> bool:
+    return (
+        one.names == other.names
+        and one.capability_band == other.capability_band
+        and np.array_equal(one.capability_matrix(), other.capability_matrix())
+        and all(
+            (a.available, a.context_window, a.modalities)
+            == (b.available, b.context_window, b.modalities)
+            for a, b in zip(one, other, strict=True)
+        )
+    )
+
+
+def _whole_column(
+    value: int | ArrayLike, n_queries: int, name: str, unit: str, *, least: int = 0
+) -> NDArray[np.int64]:
     array = np.asarray(value)
     whole = array.dtype.kind in "iu" and array.ndim <= 1
-    if not whole or (array.size and not (array.min() >= 0 and array.max() <= MAX_TOKENS)):
+    if not whole or (array.size and not (array.min() >= least and array.max() <= MAX_TOKENS)):
         raise InvalidInputError(
-            f"{name} must be whole numbers of tokens from 0 to {MAX_TOKENS:,}, one or "
+            f"{name} must be whole numbers of {unit} from {least} to {MAX_TOKENS:,}, one or "
             f"(n_queries,); received {value!r:.80}"
         )
     if array.ndim == 1 and array.shape != (n_queries,):

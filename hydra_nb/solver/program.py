@@ -1,6 +1,6 @@
 """F0 and F1: route one query, or many that nothing couples, at least cost.
 
-    minimise   Σ_q Σ_{m ∈ E_q} c_qm x_qm
+    minimise   Σ_q n_q Σ_{m ∈ E_q} c_qm x_qm      n_q requests of query q
     subject to Σ_{m ∈ E_q} x_qm = 1   for every query q
                x_qm ∈ {0, 1}
 
@@ -61,7 +61,8 @@ class AssignmentProgram:
         if not len(self.pairs):
             return Solution(chosen, 0.0, "optimal", "nothing to solve", 0.0)
         program = LinearProgram("route")
-        costs = self.problem.cost_micro_usd[self.pairs[:, 0], self.pairs[:, 1]]
+        queries, models = self.pairs.T
+        costs = self.problem.cost_micro_usd[queries, models] * self.problem.arrivals[queries]
         for _ in self.pairs:
             program.binary()
         program.minimise((number, float(cost)) for number, cost in enumerate(costs))
@@ -82,7 +83,8 @@ class AssignmentProgram:
         for query, numbers in shown:
             for number in numbers:
                 model = int(self.pairs[number, 1])
-                cost = _plain(float(self.problem.cost_micro_usd[query, model]))
+                requests = int(self.problem.arrivals[query])
+                cost = _plain(float(self.problem.cost_micro_usd[query, model]) * requests)
                 lines.append(f"  + {cost:>14} · {self._variable(query, model)}")
         lines.append("subject to")
         for query, numbers in shown:
