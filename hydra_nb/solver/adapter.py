@@ -197,10 +197,15 @@ class LinearProgram:
         return name
 
     def _sum(self, terms: Terms) -> Any:
-        # lpSum is what both lines share: LpAffineExpression takes pairs on 3.3 only.
-        return self._pulp.lpSum(
-            coefficient * self._variables[number] for number, coefficient in terms
-        )
+        # `lpSum` makes an expression of every product: at 10,000 terms most of the time goes there.
+        total: dict[Any, float] = {}
+        for number, coefficient in terms:
+            variable = self._variables[number]
+            total[variable] = total.get(variable, 0.0) + coefficient
+        expression = self._pulp.LpAffineExpression
+        if hasattr(expression, "from_dict"):  # PuLP 4
+            return expression.from_dict(total)
+        return expression(total)
 
 
 def _highs_status(model: Any, integers: bool) -> tuple[Status, float]:

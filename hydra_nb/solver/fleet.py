@@ -1,9 +1,12 @@
 """F3 with everything at once: fees, commitments and a limit on models beside coupling rows.
 
 Small workloads go to the solver as one integer program. Large ones are decided in two parts:
-which offers are used (by exchange, from several starts) and, for each such set, the flows (as
-`relaxation` and `whole` give them). What is proven is then a bound: the larger of the relaxation
-in which each request carries its share of the fee, and of the fleet over classes without the rows.
+which offers are used, and the flows for each such set (as `relaxation` and `whole` give them). The
+sets come from F3 over classes in which the rows are priced: a request pays λ_r for what it takes of
+row r, and of a commitment a share μ is paid like a fee and taken off the usage. Whatever λ ≥ 0 and
+μ in [0, 1] are, no plan can be below that program's optimum less Σ λ_r limit_r: a bound. Where
+caps leave little choice it is a loose one; a second comes from the whole program over buckets:
+queries of one class and about one size as one, at the least of their costs and shares of a row.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hydra_nb.errors import SolverError
-from hydra_nb.solver.adapter import LinearProgram, SolverName
+from hydra_nb.solver.adapter import LinearProgram, Outcome, SolverName
 from hydra_nb.solver.classes import (
+    QueryClasses,
     charges,
     exchanged_fleet,
     proven_fleet,
@@ -27,6 +31,8 @@ from hydra_nb.solver.relaxation import PlanningStoppedError, Stop, relax
 from hydra_nb.solver.whole import WholeFlows, whole_flows
 
 _ONE_PROGRAM = 3_000  # pairs; above, one integer program is not closed in time
+_LAGRANGE_ROUNDS = 12
+_BUCKETS = 400
 _GAP = 1e-7
 
 
@@ -60,9 +66,12 @@ def plan_fleet(
         PlanningStoppedError: `stop` answered True.
         SolverError: no plan was found in time, nor a proof that there is none.
     """
-    if int(coupled.candidate.sum()) <= _ONE_PROGRAM:
-        return _one_program(coupled, solver, seconds, stop)
-    return _two_parts(coupled, solver, seconds, stop)
+    if int(coupled.candidate.sum()) > _ONE_PROGRAM:
+        return _two_parts(coupled, solver, seconds, stop)
+    found = _one_program(coupled, solver, seconds, stop)
+    if found is not None and not len(found.flows):
+        raise SolverError(f"{found.solver} found no plan within {seconds:.0f} s")
+    return found
 
 
 def fixed_fleet(coupled: CoupledProblem, used: NDArray[np.bool_]) -> CoupledProblem:
@@ -106,14 +115,19 @@ def fixed_fleet(coupled: CoupledProblem, used: NDArray[np.bool_]) -> CoupledProb
 
 
 def _one_program(
-    coupled: CoupledProblem, solver: SolverName | None, seconds: float, stop: Stop | None
+    coupled: CoupledProblem,
+    solver: SolverName | None,
+    seconds: float,
+    stop: Stop | None,
+    *,
+    whole: bool = True,
 ) -> FleetPlan | None:
-    """Return the optimum of the whole program, flows in whole requests."""
+    """Return the optimum of the whole program; no flows where time ended without a solution."""
     charge = charges(coupled)
     program = LinearProgram("fleet_and_flows")
     queries, offers = (side.astype(np.int64) for side in np.nonzero(coupled.candidate))
     for query in queries.tolist():
-        program.variable(upper=float(coupled.supply[query]), integer=True)
+        program.variable(upper=float(coupled.supply[query]), integer=whole)
     used = [program.binary() for _ in coupled.offers]
     objective = list(enumerate(coupled.price[queries, offers].tolist()))
     objective += [(y, float(fee)) for y, fee in zip(used, charge.fee, strict=True)]
@@ -164,8 +178,12 @@ def _one_program(
     if outcome.status == "infeasible":
         return None
     if outcome.status == "stopped":
-        raise SolverError(f"{outcome.solver} found no plan within {seconds:.0f} s")
-    counts = np.round(outcome.values[: len(queries)]).astype(np.int64)
+        nothing = np.zeros((0, 3), dtype=np.int64)
+        none_bought = np.zeros(len(coupled.offers), dtype=np.int64)
+        return FleetPlan(nothing, none_bought, outcome.bound, outcome.solver)
+    # Fractions of buckets only tell which offers are used.
+    placed = outcome.values[: len(queries)]
+    counts = (np.round(placed) if whole else np.ceil(placed - 1e-6)).astype(np.int64)
     flows = np.column_stack([queries, offers, counts])[counts > 0]
     blocks = np.zeros(len(coupled.offers), dtype=np.int64)
     for variable, extra in zip(extras, coupled.extras, strict=True):
@@ -178,35 +196,131 @@ def _two_parts(
 ) -> FleetPlan | None:
     ends = time.perf_counter() + seconds
     charge, classes = charges(coupled), query_classes(coupled)
-    # The top-up of a commitment is at least 0, and so is what the rows cost: both bounds hold.
+    # Each request carries its share of the fee: never more than the fee itself.
     spread_fee = replace(coupled, usage=coupled.usage + charge.fee[None, :] / coupled.requests)
-    without_fleet = relax(
-        spread_fee if coupled.objective == "cost" else coupled, solver=solver, stop=stop
-    )
+    loaded = spread_fee if coupled.objective == "cost" else coupled
+    without_fleet = relax(loaded, solver=solver, stop=stop)
     if not without_fleet.feasible:
         return None
-    outcome, from_classes = proven_fleet(
-        classes, charge, solver=solver, seconds=seconds / 3, stop=stop
-    )
-    if outcome.status == "infeasible":
-        return None
-    bound = max(without_fleet.bound, outcome.bound)
+    search = _Exchange(coupled, solver, stop, ends)
     in_flows = np.zeros(len(coupled.offers), dtype=bool)
     in_flows[without_fleet.pairs[:, 1]] = True
-    quick = exchanged_fleet(classes, charge)
-    known = outcome.status in ("optimal", "feasible")
-    starts = [in_flows, *([from_classes] if known else []), *([] if quick is None else [quick])]
-    search = _Exchange(coupled, solver, stop, ends)
-    for start in starts:
-        if charge.allows(start):
+    for start in (in_flows, exchanged_fleet(classes, charge)):
+        if start is not None and charge.allows(start):
             search.consider(start)
-    search.improve(charge.allows)
+    bound, prices, shares = without_fleet.bound, without_fleet.prices, np.zeros(len(charge.fee))
+    for lap in range(_LAGRANGE_ROUNDS):
+        left = ends - time.perf_counter()
+        outcome, used = _priced_fleet(coupled, prices, shares, solver, max(1.0, left / 2), stop)
+        if outcome.status == "infeasible":
+            return None
+        bound = max(bound, outcome.bound)
+        better = outcome.status in ("optimal", "feasible") and search.consider(used)
+        closed = search.value - bound <= _GAP * abs(search.value)
+        if closed or left < 0:
+            break
+        if not better and (search.best is None or (lap and np.array_equal(prices, search.prices))):
+            rough = _one_program(
+                _buckets(coupled, classes), solver, max(1.0, left / 2), stop, whole=False
+            )
+            if rough is None:
+                return None
+            bound = max(bound, rough.bound)
+            used = np.zeros(len(coupled.offers), dtype=bool)
+            used[rough.flows[:, 1]] = True
+            if not search.consider(used):
+                break
+        prices, shares = search.prices, search.shares
+    if search.value - bound > _GAP * abs(search.value):
+        search.improve(charge.allows)
+        if search.best is not None and time.perf_counter() < ends:
+            outcome, _ = _priced_fleet(coupled, search.prices, search.shares, solver, seconds, stop)
+            bound = max(bound, outcome.bound)
     if search.best is None:
         raise SolverError(
             f"no plan was found within {seconds:.0f} s, nor a proof that there is none"
         )
     flows, blocks = search.best
     return FleetPlan(flows, blocks, min(bound, search.value), search.name)
+
+
+def _priced_fleet(
+    coupled: CoupledProblem,
+    prices: NDArray[np.float64],
+    shares: NDArray[np.float64],
+    solver: SolverName | None,
+    seconds: float,
+    stop: Stop | None,
+) -> tuple[Outcome, NDArray[np.bool_]]:
+    """Return F3 over classes at the prices λ `(n_coupling_rows,)` and μ `(n_offers,)`.
+
+    The bound of the outcome is that of the whole problem.
+    """
+    by_cost = coupled.objective == "cost"
+    taken_off = coupled.usage * shares[None, :] if by_cost else 0.0
+    # −inf would be no candidate's price; those that are none are masked by `query_classes`.
+    priced = np.where(coupled.candidate, coupled.price - taken_off, 0.0)
+    constant, budget = 0.0, 0.0
+    for row, price in zip(coupled.rows, prices.tolist(), strict=True):
+        if price > 0:
+            row.add_to(priced, price)
+            constant -= price * row.limit
+            budget += price if row.kind == "budget_usd" else 0.0
+    for extra in coupled.extras:
+        reduced = (extra.cost if by_cost else 0.0) + sum(
+            float(prices[row]) * coefficient for row, coefficient in extra.entries
+        )
+        constant += min(0.0, reduced * extra.upper)
+    committed = np.array([o.contract.commitment_usd * 1e6 for o in coupled.offers])
+    fees = np.array([o.contract.fee_usd * 1e6 for o in coupled.offers])
+    charge = charges(coupled)
+    fee = charge.fee + fees * budget + (shares * committed if by_cost else 0.0)
+    at_prices = replace(coupled, objective="cost", usage=priced)
+    outcome, used = proven_fleet(
+        query_classes(at_prices),
+        replace(charge, fee=fee),
+        solver=solver,
+        seconds=seconds,
+        stop=stop,
+    )
+    return replace(outcome, bound=outcome.bound + constant), used
+
+
+def _buckets(coupled: CoupledProblem, classes: QueryClasses) -> CoupledProblem:
+    """Return the problem with queries of one class and about one size as one, at their least."""
+    count = len(coupled.supply)
+    size = np.where(coupled.candidate, coupled.price, 0.0).sum(axis=1)
+    order = np.lexsort((size, classes.member))
+    member = classes.member[order]
+    starts = np.flatnonzero(np.diff(member, prepend=-1))
+    lengths = np.diff(np.append(starts, count))
+    parts = np.maximum(1, np.minimum(lengths, np.round(_BUCKETS * lengths / count))).astype(int)
+    place = np.arange(count) - np.repeat(starts, lengths)
+    part = place * np.repeat(parts, lengths) // np.repeat(lengths, lengths)
+    label = np.repeat(np.cumsum(parts) - parts, lengths) + part
+    firsts = np.flatnonzero(np.diff(label, prepend=-1))
+
+    def least(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.minimum.reduceat(matrix[order], firsts, axis=0), dtype=np.float64)
+
+    everyone = np.repeat(np.arange(count), len(coupled.offers))
+    each = np.tile(np.arange(len(coupled.offers)), count)
+    rows = []
+    for row in coupled.rows:
+        if row.per_query is None and row.matrix is None:
+            rows.append(row)
+        else:
+            taken = row.at(everyone, each).reshape(count, len(coupled.offers))
+            rows.append(replace(row, per_query=None, per_offer=None, matrix=least(taken)))
+    return replace(
+        coupled,
+        queries=coupled.queries[order][firsts],
+        supply=np.add.reduceat(coupled.supply[order], firsts),
+        candidate=coupled.candidate[order][firsts],
+        usage=least(coupled.usage),
+        shortfall=least(coupled.shortfall),
+        rows=tuple(rows),
+    )
 
 
 class _Exchange:
@@ -220,6 +334,8 @@ class _Exchange:
         self.used = np.zeros(len(coupled.offers), dtype=bool)
         self.best: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
         self.name = ""
+        self.prices = np.zeros(len(coupled.rows))
+        self.shares = np.zeros(len(coupled.offers))
         self._seen: set[bytes] = set()
 
     def consider(self, used: NDArray[np.bool_]) -> bool:
@@ -245,6 +361,14 @@ class _Exchange:
             return False
         self.value, self.used, self.name = value, used.copy(), found.solver
         self.best = found.flows, _blocks(fixed, found)
+        # The rows of `fixed` begin with those of the problem; then come the commitments.
+        self.prices = relaxation.prices[: len(self.coupled.rows)]
+        self.shares = np.zeros(len(self.coupled.offers))
+        for row, price in zip(
+            fixed.rows[len(self.prices) :], relaxation.prices[len(self.prices) :], strict=True
+        ):
+            offer = next(n for n, o in enumerate(self.coupled.offers) if o.label == row.key)
+            self.shares[offer] = min(1.0, float(price))
         return True
 
     def improve(self, allows: object) -> None:

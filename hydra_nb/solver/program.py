@@ -11,12 +11,16 @@ one cost only the one that wins the tie gets a variable, so that the optimum is 
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hydra_nb import atomic_file
 from hydra_nb.decision import Decision, explain
+from hydra_nb.errors import InvalidInputError
 from hydra_nb.matching import cheapest
 from hydra_nb.problem import RoutingProblem
 from hydra_nb.solver.adapter import LinearProgram, SolverName
@@ -60,6 +64,39 @@ class AssignmentProgram:
         chosen = np.full(len(self.problem.requirements), -1, dtype=np.int64)
         if not len(self.pairs):
             return Solution(chosen, 0.0, "optimal", "nothing to solve", 0.0)
+        outcome = self._linear_program().solve(solver)
+        taken = self.pairs[outcome.values > 0.5]
+        chosen[taken[:, 0]] = taken[:, 1]
+        return Solution(chosen, outcome.objective, "optimal", outcome.solver, outcome.seconds)
+
+    def to_lp(self) -> str:
+        """Return the program that `solve` solves as a text in LP format.
+
+        A comment at its head says which query and model each variable stands for.
+
+        Raises:
+            InvalidInputError: the program has no variables, since no model is available.
+        """
+        return self._file("lp")
+
+    def to_mps(self) -> str:
+        """Return the program as a text in MPS format; else as `to_lp`."""
+        return self._file("mps")
+
+    def save(self, path: str | Path) -> None:
+        """Write `to_lp` or `to_mps`, by the ending of `path`.
+
+        The file is written beside and renamed into place: a failure leaves an old one whole.
+
+        Raises:
+            InvalidInputError: another ending, or a program without variables.
+        """
+        ending = Path(path).suffix.removeprefix(".")
+        if ending not in ("lp", "mps"):
+            raise InvalidInputError(f"path must end in .lp or .mps; received {str(path)!r:.80}")
+        atomic_file.write_text(Path(path), self._file(ending))
+
+    def _linear_program(self) -> LinearProgram:
         program = LinearProgram("route")
         queries, models = self.pairs.T
         costs = self.problem.cost_micro_usd[queries, models] * self.problem.arrivals[queries]
@@ -68,10 +105,30 @@ class AssignmentProgram:
         program.minimise((number, float(cost)) for number, cost in enumerate(costs))
         for query, numbers in self._variables_by_query():
             program.require_equal(((n, 1.0) for n in numbers), 1.0, name=f"one_{query}")
-        outcome = program.solve(solver)
-        taken = self.pairs[outcome.values > 0.5]
-        chosen[taken[:, 0]] = taken[:, 1]
-        return Solution(chosen, outcome.objective, "optimal", outcome.solver, outcome.seconds)
+        return program
+
+    def _file(self, ending: str) -> str:
+        if not len(self.pairs):
+            raise InvalidInputError("the program has no variables: no model is available")
+        # The writers of PuLP take a path, and nothing else.
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"route.{ending}"
+            self._linear_program().write(str(path))
+            text = path.read_text(encoding="utf-8")
+        comment = "*" if ending == "mps" else "\\"
+        return "".join(f"{comment} {line}\n" for line in self._key()) + text
+
+    def _key(self) -> list[str]:
+        """Return what the variables stand for, in words."""
+        names, one = self.problem.catalog.names, len(self.problem.requirements) == 1
+        lines = [
+            f"hydra_nb: route at least cost, in micro-USD, at tau = {self.problem.tau:g}",
+            "a variable is 1 where the query goes to the model:",
+        ]
+        for number, (query, model) in enumerate(self.pairs):
+            whose = "prompt" if one else f"query {query}"
+            lines.append(f"x_{number} = {whose} -> {names[model]}")
+        return lines
 
     def to_text(self, decision: Decision | None = None) -> str:
         """Return the program with its numbers filled in, and who got no variable and why.

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ Stop = Callable[[], bool]
 
 _ALL_AT_ONCE = 12_000  # pairs; a program of this size is built and solved in a blink
 _SAMPLE = 1_500  # queries in the program that gives the first prices
-_CONTESTED = 1_500  # queries, with which the first restricted program starts
+_CONTESTED = 3_000  # queries, with which the first restricted program starts
 _ROUNDS = 60
 _CLOSED = 1e-9  # relative gap at which the relaxation counts as solved
 _WHOLE = 1e-6
@@ -51,7 +51,7 @@ class Relaxation:
         extras: float64 `(n_extras,)`.
         excess: float64 `(n_coupling_rows,)`, by how much each limit had to be exceeded: 0 where
             there is a plan.
-        contested: int64, the rows of the problem that the last restricted program held.
+        contested: how many queries the last restricted program held.
         solver: name of the solver; "argmin" where none was needed.
         seconds: wall time.
     """
@@ -63,7 +63,7 @@ class Relaxation:
     pairs: NDArray[np.int64]
     extras: NDArray[np.float64]
     excess: NDArray[np.float64]
-    contested: NDArray[np.int64]
+    contested: int
     solver: str
     seconds: float
 
@@ -90,18 +90,21 @@ def relax(
         PlanningStoppedError: `stop` answered True.
         SolverError: the solver failed.
     """
+    if _mergeable(coupled):  # then this is a matter of milliseconds
+        least = least_excess(coupled, solver=solver, stop=stop)
+        if not least.feasible:
+            return least
     price = coupled.price
-    spread = _spread(price, coupled.candidate)
-    penalty = 4.0 * max(spread, 1.0) * (1 + len(coupled.offers))
-    first = _Sifting(coupled, price, penalty, solver, stop).run()
+    penalty = 4.0 * max(_spread(price, coupled.candidate), 1.0) * (1 + len(coupled.offers))
+    first = _Sifting(coupled, price, penalty, solver, stop, widenings=2).run()
     if first.feasible:
         return first
     least = least_excess(coupled, solver=solver, stop=stop)
     if not least.feasible:
         return least
-    # There is a plan after all: the price of exceeding a limit was too low to enforce it.
-    for factor in (1e3, 1e6):
-        again = _Sifting(coupled, price, penalty * factor, solver, stop).run()
+    # There is a plan after all: more queries must be free to move, or exceeding cost too little.
+    for factor in (1.0, 1e3, 1e6):
+        again = _Sifting(coupled, price, penalty * factor, solver, stop, widenings=_ROUNDS).run()
         if again.feasible:
             return again
     raise SolverError("the relaxation could not be solved: its prices are out of scale")
@@ -118,9 +121,32 @@ def least_excess(
 
     `weights` `(n_coupling_rows,)` say how much each row's excess counts; 1 where they are left out.
     """
-    nothing = np.zeros_like(coupled.usage)
     scale = np.ones(len(coupled.rows)) if weights is None else weights
-    return _Sifting(coupled, nothing, scale, solver, stop, free_extras=True).run()
+    merged = _merged(coupled) if _mergeable(coupled) else coupled
+    nothing = np.zeros_like(merged.usage)
+    return _Sifting(merged, nothing, scale, solver, stop, free_extras=True).run()
+
+
+def _mergeable(coupled: CoupledProblem) -> bool:
+    """Return whether every query takes the same of every row, costs left aside."""
+    return all(row.per_query is None and row.matrix is None for row in coupled.rows)
+
+
+def _merged(coupled: CoupledProblem) -> CoupledProblem:
+    """Return the problem with queries of the same candidates as one."""
+    masks, first, member = np.unique(
+        np.packbits(coupled.candidate, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    if len(masks) == len(coupled.supply):
+        return coupled
+    return replace(
+        coupled,
+        queries=coupled.queries[first],
+        supply=np.bincount(member.ravel(), weights=coupled.supply).astype(np.int64),
+        candidate=coupled.candidate[first],
+        usage=coupled.usage[first],
+        shortfall=coupled.shortfall[first],
+    )
 
 
 def row_scales(coupled: CoupledProblem) -> NDArray[np.float64]:
@@ -170,6 +196,7 @@ class _Sifting:
         stop: Stop | None,
         *,
         free_extras: bool = False,
+        widenings: int = 0,
     ) -> None:
         self.coupled = coupled
         self.price = price
@@ -177,7 +204,9 @@ class _Sifting:
         self.penalties = np.broadcast_to(np.asarray(penalty, dtype=np.float64), self.scales.shape)
         self.solver = solver
         self.stop = stop
+        self.free_extras = free_extras
         self.extra_costs = [0.0 if free_extras else extra.cost for extra in coupled.extras]
+        self.widenings = widenings
         self.limits = np.array([row.limit for row in coupled.rows])
         self.solver_name = "argmin"
         # Tolerance on reduced prices, well under the least difference between two costs.
@@ -195,11 +224,22 @@ class _Sifting:
             value = float(coupled.supply @ reduced[np.arange(len(taken)), taken])
             return self._result(value, value, prices, pairs, coupled.supply.astype(float), started)
         active, taken, best_prices = self._first_active(taken)
-        best_bound = -np.inf
+        best_bound, width = -np.inf, _CONTESTED
         for _ in range(_ROUNDS):
             if self.stop is not None and self.stop():
                 raise PlanningStoppedError("planning was stopped")
             solved = self._restricted(active, taken)
+            fixed = len(active) - int(active.any(axis=1).sum())
+            if self.widenings and fixed and np.any(solved.excess > 0):
+                self.widenings -= 1
+                # The queries that may move cannot make room: more of them may, at the old prices.
+                width *= 2
+                reduced, bound = lagrangian(coupled, self.price, best_prices)
+                best_bound = max(best_bound, bound + self._extras_bound(best_prices))
+                active |= self._near_ties(reduced, width)
+                continue
+            if np.any(solved.excess > 0) and not self.free_extras:
+                break
             # Prices of a program over few pairs swing widely: the way from the best ones so far
             # is gone in part first, and in whole only where no pair pays at the half-way prices.
             for share in (0.1, 0.4, 1.0):
@@ -223,7 +263,7 @@ class _Sifting:
             started,
             extras=solved.extras,
             excess=solved.excess,
-            contested=np.flatnonzero(active.any(axis=1)),
+            contested=int(active.any(axis=1).sum()),
         )
 
     # -- which pairs the solver sees ------------------------------------------------------------
@@ -237,30 +277,38 @@ class _Sifting:
             return coupled.candidate.copy(), taken, np.zeros(len(coupled.rows))
         prices = self._sampled_prices()
         reduced, _ = lagrangian(coupled, self.price, prices)
-        return self._near_ties(reduced), reduced.argmin(axis=1), prices
+        return self._near_ties(reduced, _CONTESTED), reduced.argmin(axis=1), prices
 
     def _sampled_prices(self) -> NDArray[np.float64]:
         """Return λ of a seeded sample of the queries that stands for all of them."""
         coupled, count = self.coupled, len(self.coupled.supply)
-        drawn = np.sort(np.random.default_rng(0).choice(count, size=_SAMPLE, replace=False))
+        size = min(_SAMPLE, count)
+        drawn = np.sort(np.random.default_rng(0).choice(count, size=size, replace=False))
         active = np.zeros_like(coupled.candidate)
         active[drawn] = coupled.candidate[drawn]
         growth = coupled.supply.sum() / coupled.supply[drawn].sum()
         nobody = np.full(count, -1, dtype=np.int64)
         return self._restricted(active, nobody, growth=float(growth)).prices
 
-    def _near_ties(self, reduced: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return for the closest calls the offers that are about as cheap as the cheapest."""
-        two = np.partition(reduced, 1, axis=1)[:, :2] if reduced.shape[1] > 1 else None
-        if two is None:
+    def _near_ties(self, reduced: NDArray[np.float64], width: int) -> NDArray[np.bool_]:
+        """Return for the `width` closest calls the two best offers, the same number for each offer.
+
+        Counted by offer: the closest calls between two offers that nothing limits are no use.
+        """
+        count, offers = reduced.shape
+        if offers < 2 or width >= count:
             return self.coupled.candidate.copy()
-        margin = two[:, 1] - two[:, 0]
-        contested = np.argsort(margin, kind="stable")[:_CONTESTED]
-        contested = contested[np.isfinite(margin[contested])]
+        two = np.argpartition(reduced, 1, axis=1)[:, :2]
+        rows = np.arange(count)
+        margin = np.abs(reduced[rows, two[:, 1]] - reduced[rows, two[:, 0]])
+        margin[~np.isfinite(margin)] = np.inf
         active = np.zeros_like(self.coupled.candidate)
-        width = float(margin[contested].max(initial=0.0))
-        near = reduced[contested] <= two[contested, :1] + width
-        active[contested] = near & self.coupled.candidate[contested]
+        share = -(-width // offers)
+        for offer in range(offers):
+            mine = np.flatnonzero((two == offer).any(axis=1) & np.isfinite(margin))
+            if len(mine) > share:
+                mine = mine[np.argpartition(margin[mine], share)[:share]]
+            active[mine[:, None], two[mine]] = True
         return active
 
     def _extend(
@@ -280,7 +328,10 @@ class _Sifting:
             return False
         newly = paying & ~held
         active[newly, taken[newly]] = True
-        active[paying, best[paying]] = True
+        # The runner-up too, where it pays: it is the next to be asked for.
+        ahead = reduced[paying] < (there[paying] - self.tolerance)[:, None]
+        second = np.partition(reduced[paying], 1, axis=1)[:, [1]] if reduced.shape[1] > 1 else 0.0
+        active[paying] |= ahead & (reduced[paying] <= second)
         return True
 
     # -- the program that the solver sees -------------------------------------------------------
@@ -374,7 +425,7 @@ class _Sifting:
         *,
         extras: NDArray[np.float64] | None = None,
         excess: NDArray[np.float64] | None = None,
-        contested: NDArray[np.int64] | None = None,
+        contested: int = 0,
     ) -> Relaxation:
         order = np.lexsort((pairs[:, 1], pairs[:, 0]))
         return Relaxation(
@@ -385,7 +436,7 @@ class _Sifting:
             pairs=pairs[order],
             extras=np.zeros(len(self.coupled.extras)) if extras is None else extras,
             excess=np.zeros(len(self.coupled.rows)) if excess is None else excess,
-            contested=np.zeros(0, dtype=np.int64) if contested is None else contested,
+            contested=contested,
             solver=self.solver_name,
             seconds=time.perf_counter() - started,
         )
