@@ -153,7 +153,7 @@ def uncoupled(problem: RoutingProblem) -> None:
         ("frontier of mean shortfall", cpu(lambda: shortfall_frontier(problem)), ""),
     ]
     print(
-        f"\n{len(masked):,} queries × {len(catalog)} models, uncoupled, CPU ms, median of {REPEATS}\n"
+        f"\n{len(masked):,} queries × {len(catalog)} models, uncoupled, CPU, median of {REPEATS}\n"
     )
     print("| what | ms | / baseline | aimed at |\n|---|---|---|---|")
     for name, milliseconds, target in rows:
@@ -224,9 +224,7 @@ def large(queries: int, catalog: Catalog) -> None:
         f"| request caps on all models, wall | {seconds:.1f} s: {found.status}, "
         f"${found.value / 1e6:.2f}, linear bound ${found.bound / 1e6:.2f} | ≤ 60 |"
     )
-    print(
-        f"| peak memory of the process, before planning, after | {before:,.0f}, {peak:,.0f} MiB | < 1,024 |"
-    )
+    print(f"| peak memory, before planning and after | {before:,.0f}, {peak:,.0f} MiB | < 1,024 |")
 
 
 def main() -> None:

@@ -2,11 +2,8 @@
 
 Small workloads go to the solver as one integer program. Large ones are decided in two parts:
 which offers are used, and the flows for each such set (as `relaxation` and `whole` give them). The
-sets come from F3 over classes in which the rows are priced: a request pays λ_r for what it takes of
-row r, and of a commitment a share μ is paid like a fee and taken off the usage. Whatever λ ≥ 0 and
-μ in [0, 1] are, no plan can be below that program's optimum less Σ λ_r limit_r: a bound. Where
-caps leave little choice it is a loose one; a second comes from the whole program over buckets:
-queries of one class and about one size as one, at the least of their costs and shares of a row.
+programs that bound the cost (`fleet_bounds`) also propose sets; exchanging one offer at a time
+mends the rest.
 """
 
 from __future__ import annotations
@@ -18,21 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hydra_nb.errors import SolverError
-from hydra_nb.solver.adapter import LinearProgram, Outcome, SolverName
+from hydra_nb.solver.adapter import LinearProgram, SolverName
 from hydra_nb.solver.classes import (
-    QueryClasses,
     charges,
     exchanged_fleet,
-    proven_fleet,
     query_classes,
 )
 from hydra_nb.solver.coupling import CoupledProblem, Extra, Row
+from hydra_nb.solver.fleet_bounds import buckets, priced_fleet
 from hydra_nb.solver.relaxation import PlanningStoppedError, Stop, relax
 from hydra_nb.solver.whole import WholeFlows, whole_flows
 
 _ONE_PROGRAM = 3_000  # pairs; above, one integer program is not closed in time
 _LAGRANGE_ROUNDS = 12
-_BUCKETS = 400
 _GAP = 1e-7
 
 
@@ -211,7 +206,7 @@ def _two_parts(
     bound, prices, shares = without_fleet.bound, without_fleet.prices, np.zeros(len(charge.fee))
     for lap in range(_LAGRANGE_ROUNDS):
         left = ends - time.perf_counter()
-        outcome, used = _priced_fleet(coupled, prices, shares, solver, max(1.0, left / 2), stop)
+        outcome, used = priced_fleet(coupled, prices, shares, solver, max(1.0, left / 2), stop)
         if outcome.status == "infeasible":
             return None
         bound = max(bound, outcome.bound)
@@ -221,7 +216,7 @@ def _two_parts(
             break
         if not better and (search.best is None or (lap and np.array_equal(prices, search.prices))):
             rough = _one_program(
-                _buckets(coupled, classes), solver, max(1.0, left / 2), stop, whole=False
+                buckets(coupled, classes), solver, max(1.0, left / 2), stop, whole=False
             )
             if rough is None:
                 return None
@@ -234,7 +229,7 @@ def _two_parts(
     if search.value - bound > _GAP * abs(search.value):
         search.improve(charge.allows)
         if search.best is not None and time.perf_counter() < ends:
-            outcome, _ = _priced_fleet(coupled, search.prices, search.shares, solver, seconds, stop)
+            outcome, _ = priced_fleet(coupled, search.prices, search.shares, solver, seconds, stop)
             bound = max(bound, outcome.bound)
     if search.best is None:
         raise SolverError(
@@ -242,85 +237,6 @@ def _two_parts(
         )
     flows, blocks = search.best
     return FleetPlan(flows, blocks, min(bound, search.value), search.name)
-
-
-def _priced_fleet(
-    coupled: CoupledProblem,
-    prices: NDArray[np.float64],
-    shares: NDArray[np.float64],
-    solver: SolverName | None,
-    seconds: float,
-    stop: Stop | None,
-) -> tuple[Outcome, NDArray[np.bool_]]:
-    """Return F3 over classes at the prices λ `(n_coupling_rows,)` and μ `(n_offers,)`.
-
-    The bound of the outcome is that of the whole problem.
-    """
-    by_cost = coupled.objective == "cost"
-    taken_off = coupled.usage * shares[None, :] if by_cost else 0.0
-    # −inf would be no candidate's price; those that are none are masked by `query_classes`.
-    priced = np.where(coupled.candidate, coupled.price - taken_off, 0.0)
-    constant, budget = 0.0, 0.0
-    for row, price in zip(coupled.rows, prices.tolist(), strict=True):
-        if price > 0:
-            row.add_to(priced, price)
-            constant -= price * row.limit
-            budget += price if row.kind == "budget_usd" else 0.0
-    for extra in coupled.extras:
-        reduced = (extra.cost if by_cost else 0.0) + sum(
-            float(prices[row]) * coefficient for row, coefficient in extra.entries
-        )
-        constant += min(0.0, reduced * extra.upper)
-    committed = np.array([o.contract.commitment_usd * 1e6 for o in coupled.offers])
-    fees = np.array([o.contract.fee_usd * 1e6 for o in coupled.offers])
-    charge = charges(coupled)
-    fee = charge.fee + fees * budget + (shares * committed if by_cost else 0.0)
-    at_prices = replace(coupled, objective="cost", usage=priced)
-    outcome, used = proven_fleet(
-        query_classes(at_prices),
-        replace(charge, fee=fee),
-        solver=solver,
-        seconds=seconds,
-        stop=stop,
-    )
-    return replace(outcome, bound=outcome.bound + constant), used
-
-
-def _buckets(coupled: CoupledProblem, classes: QueryClasses) -> CoupledProblem:
-    """Return the problem with queries of one class and about one size as one, at their least."""
-    count = len(coupled.supply)
-    size = np.where(coupled.candidate, coupled.price, 0.0).sum(axis=1)
-    order = np.lexsort((size, classes.member))
-    member = classes.member[order]
-    starts = np.flatnonzero(np.diff(member, prepend=-1))
-    lengths = np.diff(np.append(starts, count))
-    parts = np.maximum(1, np.minimum(lengths, np.round(_BUCKETS * lengths / count))).astype(int)
-    place = np.arange(count) - np.repeat(starts, lengths)
-    part = place * np.repeat(parts, lengths) // np.repeat(lengths, lengths)
-    label = np.repeat(np.cumsum(parts) - parts, lengths) + part
-    firsts = np.flatnonzero(np.diff(label, prepend=-1))
-
-    def least(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(np.minimum.reduceat(matrix[order], firsts, axis=0), dtype=np.float64)
-
-    everyone = np.repeat(np.arange(count), len(coupled.offers))
-    each = np.tile(np.arange(len(coupled.offers)), count)
-    rows = []
-    for row in coupled.rows:
-        if row.per_query is None and row.matrix is None:
-            rows.append(row)
-        else:
-            taken = row.at(everyone, each).reshape(count, len(coupled.offers))
-            rows.append(replace(row, per_query=None, per_offer=None, matrix=least(taken)))
-    return replace(
-        coupled,
-        queries=coupled.queries[order][firsts],
-        supply=np.add.reduceat(coupled.supply[order], firsts),
-        candidate=coupled.candidate[order][firsts],
-        usage=least(coupled.usage),
-        shortfall=least(coupled.shortfall),
-        rows=tuple(rows),
-    )
 
 
 class _Exchange:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hydra_nb.dimensions import TOLERANCE
+from hydra_nb.errors import SolverError
 from hydra_nb.matching import name_rank
 from hydra_nb.problem import RoutingProblem
 from hydra_nb.solver.adapter import SolverName
@@ -252,6 +253,9 @@ def _result(
 ) -> Plan:
     taken = np.zeros((0, 3), dtype=np.int64) if flows is None else flows.astype(np.int64)
     rows, offers, counts = taken.T
+    served = np.bincount(rows, weights=counts, minlength=len(coupled.supply))
+    if infeasibility is None and not np.array_equal(served, coupled.supply):
+        raise SolverError(f"{solver}: not every request was placed exactly once")
     used = np.zeros(len(coupled.offers), dtype=bool)
     used[offers] = True
     bought = np.zeros(len(coupled.offers), dtype=np.int64) if blocks is None else blocks
