@@ -34,6 +34,7 @@ from hydra_nb.profile import Evidence, ModelProfile
 from hydra_nb.requirements import Requirements
 from hydra_nb.routing import route
 from hydra_nb.tokens import estimate_tokens
+from hydra_nb.workload import Workload
 
 if TYPE_CHECKING:
     from hydra_nb.predictor import load_predictor
@@ -60,6 +61,7 @@ __all__ = [
     "RoutingProblem",
     "SolverError",
     "Standing",
+    "Workload",
     "WorkspaceError",
     "decide",
     "eligible_sets",

@@ -120,8 +120,26 @@ def cheapest(problem: RoutingProblem, eligible: NDArray[np.bool_]) -> NDArray[np
     """
     if not len(problem.catalog):
         return np.full(len(eligible), -1, dtype=np.int64)
-    leaders = eligible
-    for matrix, tolerance in ((problem.cost_micro_usd, 0.0), (problem.shortfall, TOLERANCE)):
+    cost = np.where(eligible, problem.cost_micro_usd, np.inf)
+    every = np.arange(len(cost))
+    lead = np.argmin(cost, axis=1)
+    best = cost[every, lead]
+    equal = cost == best[:, None]
+    equal[every, lead] = False
+    # Far faster than any(axis=1) where hardly anything is true.
+    tied = np.unique(np.flatnonzero(equal) // cost.shape[1])
+    chosen = np.where(np.isfinite(best), lead, -1).astype(np.int64)
+    if len(tied):
+        chosen[tied] = _settle_ties(problem, cost[tied], problem.shortfall[tied])
+    return chosen
+
+
+def _settle_ties(
+    problem: RoutingProblem, cost: NDArray[np.float64], shortfall: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Return the winners of rows in which several models may cost the same; +∞: not eligible."""
+    leaders = np.isfinite(cost)
+    for matrix, tolerance in ((cost, 0.0), (shortfall, TOLERANCE)):
         best = np.min(matrix, axis=1, initial=np.inf, where=leaders)
         leaders = leaders & (matrix <= best[:, None] + tolerance)
     by_name = name_rank(problem.catalog.names)

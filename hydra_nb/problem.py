@@ -48,8 +48,8 @@ class RoutingOptions(TypedDict, total=False):
     arrivals: int | ArrayLike
 
 
-# Costs closer than this are one cost: a tie must not hang on the last bit of a product.
-_COST_DECIMALS = 6
+COST_DECIMALS = 6
+"""Costs are rounded to so many decimals of a micro-USD: a tie must not hang on a last bit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,9 @@ class RoutingProblem:
 
     def rows(self, queries: ArrayLike) -> RoutingProblem:
         """Return the problem of some of the queries, given by index or as bool `(n_queries,)`."""
-        index = np.arange(len(self.requirements))[np.asarray(queries)]
+        wanted = np.asarray(queries)
+        everyone = np.arange(len(self.requirements))
+        index = everyone[wanted if wanted.size else wanted.astype(np.int64)]
         values = self.requirements
         return replace(
             self,
@@ -257,7 +259,7 @@ def _cost(
     # tokens × USD per 1,000,000 tokens is micro-USD without any factor.
     prices = catalog.prices()
     cost = np.outer(tokens_input, prices[:, 0]) + np.outer(tokens_output, prices[:, 1])
-    return np.asarray(np.round(cost, _COST_DECIMALS), dtype=np.float64)
+    return np.asarray(np.round(cost, COST_DECIMALS), dtype=np.float64)
 
 
 def _gates(

@@ -3,8 +3,8 @@
 `price` (break-even prices and the curves over a price), `threshold` (the τ staircase, the frontier
 of cost and mean shortfall), `outages` (N−1 and any set), `flips` (smallest single changes of one
 decision), `regions` (maps of two parameters), `regret` (an assignment against the optimum). All
-take a `RoutingProblem` and agree with `assign` of it; all totals are weighted by its arrivals. Under
-constraints nothing of this is exact: there, `bounds` bounds the least cost against a price.
+take a `RoutingProblem` and agree with `assign` of it; all totals are weighted by its arrivals.
+Under constraints nothing of this is exact: there, `bounds` bounds the least cost against a price.
 """
 
 from hydra_nb.sensitivity.bounds import CostBounds, cost_bounds

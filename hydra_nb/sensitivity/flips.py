@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hydra_nb.dimensions import DIMENSIONS, TOLERANCE
-from hydra_nb.matching import assign
+from hydra_nb.matching import assign, cheapest
 from hydra_nb.problem import RoutingProblem, eligible_sets
 from hydra_nb.profile import MAX_USD_PER_MTOK
 from hydra_nb.sensitivity.flip import KINDS, Flip
 from hydra_nb.sensitivity.price import break_even_table
-from hydra_nb.sensitivity.rivals import one_query, rank_rivals, winners
+from hydra_nb.sensitivity.rivals import one_query, rank_rivals
 from hydra_nb.sensitivity.rows import Rows
 
 _SAME = 3 * TOLERANCE
@@ -206,7 +206,7 @@ def _choice_by_shortfall(
         gaps[:, index] = shortfalls
         eligible, _ = eligible_sets(gaps, np.tile(problem.allowed, shape), tau=problem.tau)
         cost = np.tile(problem.cost_micro_usd, shape)
-        return winners(replace(problem, shortfall=gaps, cost_micro_usd=cost), eligible)
+        return cheapest(replace(problem, shortfall=gaps, cost_micro_usd=cost), eligible)
 
     return choose
 

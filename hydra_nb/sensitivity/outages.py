@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hydra_nb.matching import assign
+from hydra_nb.matching import assign, cheapest
 from hydra_nb.money import format_usd
 from hydra_nb.problem import RoutingProblem, eligible_sets
-from hydra_nb.sensitivity.rivals import delicate_rows, switched_off, winners
+from hydra_nb.sensitivity.rivals import delicate_rows, switched_off
 from hydra_nb.sensitivity.rows import Rows
 
 
@@ -85,13 +85,13 @@ def outage_table(problem: RoutingProblem) -> OutageTable:
     Gates and failing open are those of `formulate` without the model: where it was the only one
     with the context window or the modalities, the gates open.
     """
-    before = winners(problem, problem.eligible)
+    before = cheapest(problem, problem.eligible)
     allowed = problem.allowed.copy()
     rows = np.flatnonzero(before >= 0)
     # Each query loses exactly the model it has, so one pass serves all outages.
     allowed[rows, before[rows]] = False
     eligible, short = eligible_sets(problem.shortfall, allowed, tau=problem.tau)
-    after = winners(problem, eligible)
+    after = cheapest(problem, eligible)
     moves = _moves(problem, rows, before[rows], after[rows], short[rows])
     had_model = int(moves.arrivals.sum())
     # Where an allowed model remains, the gates stay as they are: had they been shut, it still
@@ -122,7 +122,7 @@ def outage(problem: RoutingProblem, names: str | Iterable[str]) -> Outage:
         CatalogError: no such model.
     """
     off = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
-    before = winners(problem, problem.eligible)
+    before = cheapest(problem, problem.eligible)
     lost = np.isin(before, [problem.catalog.index(name) for name in off])
     lost[delicate_rows(problem)] = True
     rows = np.flatnonzero(lost)

@@ -19,13 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hydra_nb.money import format_usd
-from hydra_nb.problem import RoutingProblem
+from hydra_nb.problem import COST_DECIMALS, RoutingProblem
 from hydra_nb.sensitivity.curve import PRICES, Price, PriceCurve, check_price, check_side
 from hydra_nb.sensitivity.rivals import Rivals, at_index, rank_rivals
 from hydra_nb.sensitivity.rows import Rows
 
-# As in `problem`: costs are compared after rounding to this many decimals of a micro-USD.
-_COST_DECIMALS = 6
 _PRICE_DECIMALS = 9
 
 
@@ -83,7 +81,7 @@ class BreakEven:
         """Return which queries the model has at a price, bool `(n_queries,)`; as `assign` would."""
         price = check_price(usd_per_mtok)
         tokens, other = _sides(self.problem, self._index, self.price)
-        cost = np.round(tokens * price + other, _COST_DECIMALS)
+        cost = np.round(tokens * price + other, COST_DECIMALS)
         theirs = at_index(self.problem.cost_micro_usd, self.rival, np.inf)
         better: NDArray[np.bool_] = (cost < theirs) | ((cost == theirs) & self.wins_tie)
         return self.problem.eligible[:, self._index] & better
@@ -235,11 +233,11 @@ def _thresholds(
         raw = (theirs - other) / tokens
         # The plain decimal is taken where it ties too: 0.3 rather than 0.30000000000000004.
         plain = np.round(raw, _PRICE_DECIMALS)
-        ties = np.round(tokens * plain + other, _COST_DECIMALS) == theirs
+        ties = np.round(tokens * plain + other, COST_DECIMALS) == theirs
     threshold = np.where(ties, plain, raw)
     free = np.flatnonzero(tokens == 0)
     if len(free):
-        cost = np.round(other[free], _COST_DECIMALS)
+        cost = np.round(other[free], COST_DECIMALS)
         wins = (cost < theirs[free]) | ((cost == theirs[free]) & wins_tie[free])
         threshold[free] = np.where(wins, np.inf, -np.inf)
     return np.asarray(threshold, dtype=np.float64)

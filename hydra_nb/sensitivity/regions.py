@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from hydra_nb.dimensions import TOLERANCE
 from hydra_nb.errors import InvalidInputError
+from hydra_nb.matching import cheapest
 from hydra_nb.problem import RoutingProblem
 from hydra_nb.sensitivity.curve import Price, check_side
 from hydra_nb.sensitivity.price import break_even
-from hydra_nb.sensitivity.rivals import one_query, winners
+from hydra_nb.sensitivity.rivals import one_query
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,7 +189,7 @@ def price_price_regions(
     x_max, y_max = _end(max_a, "max_a"), _end(max_b, "max_b")
     others = problem.eligible.copy()
     others[0, [a, b]] = False
-    best = int(winners(problem, others)[0])
+    best = int(cheapest(problem, others)[0])
     # Cost of a candidate over the plane: (per unit of x, per unit of y, the rest).
     planes: dict[int, NDArray[np.float64]] = {}
     for index in (a, b):
@@ -269,7 +270,7 @@ def _cheaper(
         pair[0, [one[0], other[0]]] = True
         tied = problem.cost_micro_usd.copy()
         tied[0, [one[0], other[0]]] = 0.0
-        wins = winners(replace(problem, cost_micro_usd=tied), pair)[0] == one[0]
+        wins = cheapest(replace(problem, cost_micro_usd=tied), pair)[0] == one[0]
         return polygon if wins else polygon[:0]
     if not len(polygon):
         return polygon

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hydra_nb.errors import InvalidInputError
-from hydra_nb.matching import Assignment
+from hydra_nb.matching import Assignment, cheapest
 from hydra_nb.money import format_usd
 from hydra_nb.problem import RoutingProblem
-from hydra_nb.sensitivity.rivals import at_index, winners
+from hydra_nb.sensitivity.rivals import at_index
 from hydra_nb.sensitivity.rows import Rows
 
 if TYPE_CHECKING:
@@ -125,12 +125,12 @@ def regret(
         label = label or chosen
     else:
         given = _indices(problem, chosen.names if isinstance(chosen, Assignment) else chosen)
-    return _regret(problem, given, winners(problem, problem.eligible), label or "given")
+    return _regret(problem, given, cheapest(problem, problem.eligible), label or "given")
 
 
 def fixed_regrets(problem: RoutingProblem) -> Rows[Regret]:
     """Return the regret of sending everything to one model, for each model of the catalog."""
-    optimal = winners(problem, problem.eligible)
+    optimal = cheapest(problem, problem.eligible)
     return Rows(
         _regret(problem, np.full(len(optimal), index, dtype=np.int64), optimal, name)
         for index, name in enumerate(problem.catalog.names)

@@ -95,30 +95,11 @@ class Rivals:
 
 def rank_rivals(problem: RoutingProblem) -> Rivals:
     """Return the chosen model and the next one of each query."""
-    first = winners(problem, problem.eligible)
+    first = cheapest(problem, problem.eligible)
     others = problem.eligible.copy()
     rows = np.flatnonzero(first >= 0)
     others[rows, first[rows]] = False
-    return Rivals(problem, first, winners(problem, others))
-
-
-def winners(problem: RoutingProblem, eligible: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return exactly what `cheapest` does, which is asked only where costs tie."""
-    if not len(problem.catalog):
-        return cheapest(problem, eligible)
-    cost = np.where(eligible, problem.cost_micro_usd, np.inf)
-    lead = np.argmin(cost, axis=1)
-    every = np.arange(len(cost))
-    best = cost[every, lead]
-    equal = cost == best[:, None]
-    equal[every, lead] = False
-    tied = _rows_with_any(equal)
-    result = np.where(np.isfinite(best), lead, -1).astype(np.int64)
-    if len(tied):
-        costs, gaps = problem.cost_micro_usd[tied], problem.shortfall[tied]
-        some = replace(problem, cost_micro_usd=costs, shortfall=gaps)
-        result[tied] = cheapest(some, eligible[tied])
-    return result
+    return Rivals(problem, first, cheapest(problem, others))
 
 
 def delicate_rows(problem: RoutingProblem) -> NDArray[np.int64]:
