@@ -488,6 +488,20 @@ def test_a_fleet_too_small_says_how_many_models_it_takes() -> None:
     assert found.infeasibility.relaxations == ("allow 2 models",)
 
 
+def test_the_usage_of_the_rows_adds_up_to_that_of_the_plan() -> None:
+    problem = crowd(80, 5, arrivals=True)
+    own = {"m01": (Contract("deal", usd_per_mtok_input=0.01, usd_per_mtok_output=0.02),)}
+    found = plan(problem, Constraints(contracts=own, max_requests={"m01": 40}))
+    rows = found.to_frame()
+    assert rows["usage_micro_usd"].sum() == pytest.approx(found.usage_micro_usd, rel=1e-9)
+    assert rows["requests"].sum() == problem.arrivals.sum()
+
+
+def test_no_constraints_are_false_and_any_is_true() -> None:
+    assert not Constraints()
+    assert Constraints(max_requests={"a": 0})
+
+
 def test_a_plan_that_is_stopped_invents_no_result() -> None:
     problem = crowd(300, 8)
     caps = {name: 60 for name in problem.catalog.names}

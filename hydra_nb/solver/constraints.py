@@ -102,8 +102,9 @@ class Constraints:
         budget_usd: most the whole workload may cost, fees included.
         max_mean_shortfall: largest mean shortfall over all requests. A single request may then
             go to any model that its gates allow, whatever its shortfall.
-        min_share_within_tau: least share of requests, in [0, 1], that go to a model within τ. The
-            others may then go to any model that their gates allow.
+        min_share_within_tau: least share of requests, in [0, 1], that go to a model within τ; to
+            one of least shortfall, where no model is. The others may go to any that their gates
+            allow.
         max_models: most models in use at all (K).
         contracts: the contracts that are offered for a model, by name; a model without an entry
             is paid as used, at the catalog's prices.

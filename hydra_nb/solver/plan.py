@@ -41,7 +41,9 @@ class Infeasibility:
 
     Attributes:
         conflict: limits that cannot hold together; without any one of them, the rest of them can.
-        relaxations: each alone makes a plan possible, in words; the smallest there is of its kind.
+        relaxations: each alone makes a plan possible, in words, and less of it does not. Of token
+            caps, budgets and mean shortfalls this holds for plans that may split requests; whole
+            requests can need a little more.
         together: the smallest joint relaxation, in words, where no single one is enough.
     """
 
@@ -77,7 +79,8 @@ class Plan:
         blocks: int64 `(n_offers,)`, provisioned blocks bought.
         value: of the objective: micro-USD, or shortfall summed over requests.
         bound: no plan can have a value below this.
-        shadow_prices: of the limits that bind.
+        shadow_prices: of the limits that bind; none where the fleet is part of the decision,
+            which has no duals.
         infeasibility: why there is no plan.
         solver: which solver, and how.
         seconds: wall time.
@@ -156,10 +159,16 @@ class Plan:
         return int(self.problem.arrivals.sum()) - placed
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row a query and offer that gets requests: model, contract, requests, cost."""
+        """Return one row a query and offer that gets requests: model, contract, requests, usage.
+
+        Fees, blocks and what a commitment costs beyond the usage belong to no single row.
+        """
         import pandas as pd
 
         queries, offers, counts = self.flows.T
+        into, out = self._prices().T
+        tokens_in, tokens_out = self.problem.tokens_input, self.problem.tokens_output
+        usage = counts * (tokens_in[queries] * into[offers] + tokens_out[queries] * out[offers])
         models = np.array([offer.model for offer in self.offers], dtype=np.int64)[offers]
         names = [offer.name for offer in self.offers]
         contracts = [offer.contract.name for offer in self.offers]
@@ -169,12 +178,23 @@ class Plan:
                 "model": pd.array([names[o] for o in offers], dtype="string"),
                 "contract": pd.array([contracts[o] for o in offers], dtype="string"),
                 "requests": counts,
-                "tokens_input": self.problem.tokens_input[queries] * counts,
-                "tokens_output": self.problem.tokens_output[queries] * counts,
+                "tokens_input": tokens_in[queries] * counts,
+                "tokens_output": tokens_out[queries] * counts,
+                "usage_micro_usd": usage,
                 "shortfall": self.problem.shortfall[queries, models],
                 "within_tau": self.problem.eligible[queries, models],
             }
         )
+
+    def _prices(self) -> NDArray[np.float64]:
+        """Return the input and output price of each offer, float64 `(n_offers, 2)`."""
+        prices = self.problem.catalog.prices()[[offer.model for offer in self.offers]]
+        for number, offer in enumerate(self.offers):
+            own = (offer.contract.usd_per_mtok_input, offer.contract.usd_per_mtok_output)
+            for side, price in enumerate(own):
+                if price is not None:
+                    prices[number, side] = price
+        return prices
 
     @property
     def words(self) -> str:
