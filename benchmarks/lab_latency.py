@@ -6,6 +6,9 @@ Measured in the page: from the input event to the first animation frame after th
 DOM. Beside it, in the same run and turn by turn, the baseline: the time of the same round trip with
 an ipywidgets `Text` → `Label`, which does nothing in Python but copy the text. The lab cannot be
 faster than that; the ratio says what scoring, matching, solving and drawing add.
+
+The second part has a workload of 10,000 prompts × 20 models on screen: from a price edit in the
+grid to the repainted totals of the workload panel.
 """
 
 from __future__ import annotations
@@ -25,6 +28,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.browser.jupyterlab import LabPage, running
 
 LAB = "import hydra_nb as hy\nlab = hy.lab(text='start', tau=1.5)\nlab"
+WORKLOAD = """import hydra_nb as hy
+workload = hy.Workload.synthetic(10_000, seed=0)
+lab = hy.lab(hy.Catalog.sample('market_20'), workload=workload)
+lab"""
 BASELINE = """import ipywidgets
 text, label = ipywidgets.Text(description='base'), ipywidgets.Label('-')
 text.observe(lambda change: setattr(label, 'value', 'seen ' + change['new']), 'value')
@@ -82,6 +89,22 @@ _PRICE = (
     return timed(() => editor.dispatchEvent(enter), verdict, () => verdict.textContent !== before);
 }"""
 )
+_TOTALS = (
+    "price => {"
+    + _TIMER
+    + """
+    const row = [...document.querySelectorAll('.hy-grid tbody tr')]
+        .find(r => r.querySelector('[data-field="name"]').textContent === 'grok-3-mini');
+    const cell = row.querySelector('[data-field="usd_per_mtok_output"]');
+    cell.dispatchEvent(new MouseEvent('dblclick', {bubbles: true}));
+    const editor = cell.querySelector('input');
+    type(editor, price);
+    const totals = document.querySelector('.hy-totals');
+    const before = totals.textContent;
+    const enter = new KeyboardEvent('keydown', {key: 'Enter', bubbles: true});
+    return timed(() => editor.dispatchEvent(enter), totals, () => totals.textContent !== before);
+}"""
+)
 _BASE = (
     "text => {"
     + _TIMER
@@ -110,6 +133,14 @@ def main() -> int:
         times = measure(page.page, arguments.events)
         chromium = browser.version
         page.close()
+        server.write_notebook("workload.ipynb", WORKLOAD, BASELINE)
+        page = LabPage(browser, server, viewport={"width": 1400, "height": 3200})
+        page.open("workload.ipynb")
+        page.run_all()
+        page.page.wait_for_selector(".hy-totals dd")
+        page.page.wait_for_selector(".widget-vbox .widget-text input")
+        times |= measure_workload(page.page, arguments.events)
+        page.close()
     section = report(times, chromium)
     sys.stdout.write(section)
     if arguments.out:
@@ -130,11 +161,20 @@ def measure(page: Any, events: int) -> dict[str, list[float]]:
     return {name: values[10:] for name, values in times.items()}
 
 
+def measure_workload(page: Any, events: int) -> dict[str, list[float]]:
+    """Return milliseconds of price edits with a workload on screen, and of the baseline there."""
+    times: dict[str, list[float]] = {"workload": [], "baseline beside it": []}
+    for number in range(events + 10):
+        times["workload"].append(page.evaluate(_TOTALS, "0.5" if number % 2 else "0.6"))
+        times["baseline beside it"].append(page.evaluate(_BASE, f"text {number}"))
+        page.wait_for_timeout(20)
+    return {name: values[10:] for name, values in times.items()}
+
+
 def report(times: dict[str, list[float]], chromium: str) -> str:
     """Return the measurements as a Markdown section."""
     packages = ("jupyterlab", "ipywidgets", "anywidget", "ipykernel", "onnxruntime", "PuLP")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
-    base = statistics.median(times["baseline"])
     lines = [
         f"### Lab in the browser ({time.strftime('%Y-%m-%d')})",
         "",
@@ -148,8 +188,12 @@ def report(times: dict[str, list[float]], chromium: str) -> str:
         "baseline": "baseline: ipywidgets `Text` → `Label`",
         "keystroke": "keystroke → repainted bars",
         "price edit": "price edit → repainted verdict",
+        "baseline beside it": "the same baseline, 10,000 × 20 on screen",
+        "workload": "price edit → repainted totals of 10,000 × 20",
     }
     for key, label in names.items():
+        beside = key in ("workload", "baseline beside it")
+        base = statistics.median(times["baseline beside it" if beside else "baseline"])
         ordered = sorted(times[key])
         p50, p95 = statistics.median(ordered), ordered[int(0.95 * (len(ordered) - 1))]
         lines.append(f"| {label} | {p50:.0f} | {p95:.0f} | {p50 / base:.2f} |")
