@@ -478,6 +478,37 @@ def test_limits_that_conflict_are_few_and_relaxing_as_told_helps(data: st.DataOb
         )
 
 
+def test_a_relaxation_of_a_token_cap_is_enough_for_whole_requests() -> None:
+    # 500 tokens hold two requests of 200, not two and a half.
+    middle, strong = profile("middle", (0.5,) * 4), profile("strong", (0.9,) * 4)
+    needs = Requirements(np.array([[0.4] * 4, [0.8] * 4]))
+    problem = formulate(
+        needs, Catalog((middle, strong)), tau=0.0, tokens_input=100, tokens_output=100,
+        arrivals=[5, 1],
+    )  # fmt: skip
+    for cap in (100, 700):  # without and with a fractional plan
+        found = plan(problem, Constraints(max_tokens={"middle": 500, "strong": cap}))
+        assert found.infeasibility is not None
+        more = f"raise strong's cap by {800 - cap} tokens"
+        assert more in found.infeasibility.relaxations
+    assert plan(problem, Constraints(max_tokens={"middle": 500, "strong": 800})).status != (
+        "infeasible"
+    )
+
+
+@given(data=st.data())
+def test_every_relaxation_of_a_token_cap_is_enough(data: st.DataObject) -> None:
+    problem = data.draw(small_problems())
+    caps = _some(data.draw, list(problem.catalog.names), st.integers(0, 150).map(lambda n: n * 10))
+    found = plan(problem, Constraints(max_tokens=caps))
+    if found.infeasibility is None:
+        return
+    for words in found.infeasibility.relaxations:
+        name, amount = re.findall(r"raise (\w+)'s cap by ([\d,]+) tokens", words)[0]
+        more = caps | {name: caps[name] + int(amount.replace(",", ""))}
+        assert plan(problem, Constraints(max_tokens=more)).status != "infeasible"
+
+
 def test_a_fleet_too_small_says_how_many_models_it_takes() -> None:
     left = profile("left", (0.9, 0.1, 0.1, 0.1))
     right = profile("right", (0.1, 0.9, 0.1, 0.1))

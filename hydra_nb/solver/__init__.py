@@ -6,7 +6,7 @@ arrays, `relaxation` and `whole` solve and certify them, `classes` and `fleet` d
 `infeasibility` says what conflicts. `adapter` is the only module that knows PuLP.
 """
 
-from hydra_nb.solver.adapter import SOLVERS, Outcome, available_solvers
+from hydra_nb.solver.adapter import SOLVERS, LinearProgram, Outcome, available_solvers
 from hydra_nb.solver.constraints import Constraints, Contract
 from hydra_nb.solver.plan import Infeasibility, Plan, ShadowPrice
 from hydra_nb.solver.planning import plan
@@ -19,6 +19,7 @@ __all__ = [
     "Constraints",
     "Contract",
     "Infeasibility",
+    "LinearProgram",
     "Outcome",
     "Plan",
     "PlanningStoppedError",

@@ -9,6 +9,7 @@ from hydra_nb.solver.adapter import SolverName
 from hydra_nb.solver.coupling import CoupledProblem
 from hydra_nb.solver.plan import Infeasibility
 from hydra_nb.solver.relaxation import Relaxation, Stop, least_excess, row_scales
+from hydra_nb.solver.whole import has_few_pairs, least_whole_excess
 
 # A limit that must hold counts this much more than one that may give.
 _HARD = 1e5
@@ -16,7 +17,7 @@ _HARD = 1e5
 
 def explain_infeasible(
     coupled: CoupledProblem,
-    least: Relaxation,
+    least: Relaxation | None = None,
     *,
     solver: SolverName | None = None,
     stop: Stop | None = None,
@@ -24,52 +25,72 @@ def explain_infeasible(
     """Return which limits conflict, and how far one of them alone, or all together, must give.
 
     `least` is the least total excess of `coupled`. The limits with a price there cannot hold
-    together (its Lagrange bound is the proof); those of them that the conflict does not need are
-    dropped one by one.
+    together (its Lagrange bound is the proof); without it, all are suspected. Those that the
+    conflict does not need are dropped one by one. Where queries are few, whole requests are asked
+    for; where they are many, fractions of them, and then a token cap, a budget or a mean shortfall
+    must give *at least* what is said.
     """
-    conflict = np.flatnonzero(least.prices > 0)
-    if not len(conflict):
-        conflict = np.arange(len(coupled.rows))
+    ask = _Asked(coupled, solver, stop)
+    conflict = np.arange(len(coupled.rows))
+    if least is not None and np.any(least.prices > 0):
+        conflict = np.flatnonzero(least.prices > 0)
     for number in conflict.tolist():
         rest = conflict[conflict != number]
-        if len(rest) and not _holds(coupled, rest, solver, stop):
+        if len(rest) and not ask.hold(rest):
             conflict = rest
     alone = []
     for number in conflict.tolist():
-        amount = _excess_alone(coupled, number, solver, stop)
+        amount = ask.alone(number)
         if amount is not None:
-            alone.append(coupled.rows[number].relaxed_by(amount, coupled.requests))
+            alone.append(_words(coupled, number, amount, exact=ask.whole))
+    excess = ask.excess(np.ones(len(coupled.rows)))
     together = [
-        coupled.rows[number].relaxed_by(float(least.excess[number]), coupled.requests)
-        for number in np.flatnonzero(least.excess > 0).tolist()
+        _words(coupled, number, float(excess[number]), exact=ask.whole)
+        for number in np.flatnonzero(excess > 0).tolist()
     ]
     words = tuple(coupled.rows[number].words for number in conflict.tolist())
     return Infeasibility(words, tuple(alone), () if alone else tuple(together))
 
 
-def _holds(
-    coupled: CoupledProblem,
-    rows: NDArray[np.int64],
-    solver: SolverName | None,
-    stop: Stop | None,
-) -> bool:
-    """Return whether the limits `rows` can hold together, the others left out."""
-    weights = np.zeros(len(coupled.rows))
-    weights[rows] = 1.0
-    excess = least_excess(coupled, weights=weights, solver=solver, stop=stop).excess
-    return not bool(np.any(excess[rows] > 0))
+def _words(coupled: CoupledProblem, number: int, amount: float, *, exact: bool) -> str:
+    row = coupled.rows[number]
+    words = row.relaxed_by(amount, coupled.requests)
+    return words if exact or row.unit == "requests" else words.replace(" by ", " by at least ", 1)
 
 
-def _excess_alone(
-    coupled: CoupledProblem, number: int, solver: SolverName | None, stop: Stop | None
-) -> float | None:
-    """Return by how much one limit must be exceeded where all others hold; `None`: no way."""
-    weights = np.full(len(coupled.rows), _HARD)
-    weights[number] = 1.0
-    found = least_excess(coupled, weights=weights, solver=solver, stop=stop)
-    others = np.delete(found.excess, number)
-    if np.any(others > 0):
-        return None
-    # In the unit of the row, cleaned of the solver's rounding.
-    scale = float(row_scales(coupled)[number])
-    return round(float(found.excess[number]) / scale, 7) * scale
+class _Asked:
+    """Least excesses of one problem, of whole requests where that can be had."""
+
+    def __init__(
+        self, coupled: CoupledProblem, solver: SolverName | None, stop: Stop | None
+    ) -> None:
+        self.coupled, self.solver, self.stop = coupled, solver, stop
+        self.whole = has_few_pairs(coupled)
+
+    def excess(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the least excess, float64 `(n_coupling_rows,)`, a row counting its weight."""
+        if self.whole:
+            found = least_whole_excess(self.coupled, weights, solver=self.solver, stop=self.stop)
+            if found is not None:
+                return found
+            self.whole = False
+        return least_excess(
+            self.coupled, weights=weights, solver=self.solver, stop=self.stop
+        ).excess
+
+    def hold(self, rows: NDArray[np.int64]) -> bool:
+        """Return whether the limits `rows` can hold together, the others left out."""
+        weights = np.zeros(len(self.coupled.rows))
+        weights[rows] = 1.0
+        return not bool(np.any(self.excess(weights)[rows] > 0))
+
+    def alone(self, number: int) -> float | None:
+        """Return by how much one limit must give where all others hold; `None`: no way."""
+        weights = np.full(len(self.coupled.rows), _HARD)
+        weights[number] = 1.0
+        excess = self.excess(weights)
+        if np.any(np.delete(excess, number) > 0):
+            return None
+        # In the unit of the row, cleaned of the solver's rounding.
+        scale = float(row_scales(self.coupled)[number])
+        return round(float(excess[number]) / scale, 7) * scale

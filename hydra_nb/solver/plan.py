@@ -41,9 +41,8 @@ class Infeasibility:
 
     Attributes:
         conflict: limits that cannot hold together; without any one of them, the rest of them can.
-        relaxations: each alone makes a plan possible, in words, and less of it does not. Of token
-            caps, budgets and mean shortfalls this holds for plans that may split requests; whole
-            requests can need a little more.
+        relaxations: each alone makes a plan possible, in words, and less of it does not. "At least"
+            is said where this is known for plans that may split requests only.
         together: the smallest joint relaxation, in words, where no single one is enough.
     """
 
@@ -204,7 +203,8 @@ class Plan:
         cost = format_usd(self.total_cost_micro_usd)
         if self.status == "optimal":
             return f"{cost}, proven to be the least {self.objective}."
-        return f"{cost}, at most {self.gap:.3%} above the least {self.objective} there is."
+        gap = "less than 0.001 %" if self.gap < 1e-5 else f"at most {100 * self.gap:.3g} %"
+        return f"{cost}, {gap} above the least {self.objective} there is."
 
     def __repr__(self) -> str:
         return f"Plan({self.status}: {self.words})"

@@ -31,7 +31,7 @@ from hydra_nb.solver.fleet import plan_fleet
 from hydra_nb.solver.infeasibility import explain_infeasible
 from hydra_nb.solver.plan import Infeasibility, Plan, PlanStatus, ShadowPrice
 from hydra_nb.solver.relaxation import PlanningStoppedError, Relaxation, Stop, relax
-from hydra_nb.solver.whole import whole_flows
+from hydra_nb.solver.whole import NoWholePlanError, whole_flows
 
 _PROVEN = 1e-9  # relative gap that is put down to rounding
 
@@ -116,14 +116,17 @@ def _plan(
     relaxation = relax(coupled, solver=solver, stop=stop)
     if not relaxation.feasible:
         return _infeasible(coupled, relaxation, solver, stop, started)
-    found = whole_flows(coupled, relaxation, solver=solver, seconds=seconds, stop=stop)
+    try:
+        found = whole_flows(coupled, relaxation, solver=solver, seconds=seconds, stop=stop)
+    except NoWholePlanError:
+        return _infeasible(coupled, None, solver, stop, started)
     blocks = np.zeros(len(coupled.offers), dtype=np.int64)
     for extra, value in zip(coupled.extras, found.extras.tolist(), strict=True):
         blocks[extra.offer] += round(value)
     return _result(
         coupled,
         found.flows,
-        relaxation.bound,
+        found.bound,
         f"{found.solver}, linear relaxation",
         started,
         blocks=blocks,
@@ -209,13 +212,13 @@ def _fleet_conflict(
 
 def _infeasible(
     coupled: CoupledProblem,
-    relaxation: Relaxation,
+    relaxation: Relaxation | None,
     solver: SolverName | None,
     stop: Stop | None,
     started: float,
 ) -> Plan:
     reason = explain_infeasible(coupled, relaxation, solver=solver, stop=stop)
-    how = f"{relaxation.solver}, linear relaxation"
+    how = "integer program" if relaxation is None else f"{relaxation.solver}, linear relaxation"
     return _result(coupled, None, np.inf, how, started, infeasibility=reason)
 
 

@@ -13,13 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hydra_nb.errors import SolverError
-from hydra_nb.solver.adapter import LinearProgram, SolverName
+from hydra_nb.solver.adapter import LinearProgram, SolverName, Status
 from hydra_nb.solver.coupling import CoupledProblem
-from hydra_nb.solver.relaxation import PlanningStoppedError, Relaxation, Stop, lagrangian
+from hydra_nb.solver.relaxation import (
+    PlanningStoppedError,
+    Relaxation,
+    Stop,
+    lagrangian,
+    row_scales,
+)
 
+_FEW_PAIRS = 3_000  # up to so many, whole requests are settled by one program
 _WINDOWS = (60, 400, 3_000)  # queries that may move, from the closest call on
 _FEASIBLE = 1e-7  # relative excess over a limit that is put down to rounding
 _GAP = 1e-7
+
+
+class NoWholePlanError(SolverError):
+    """It is proven that no plan in whole requests exists, though a fractional one does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +41,14 @@ class WholeFlows:
         flows: int64 `(n_flows, 3)`, rows of (row of the problem, offer, requests).
         extras: float64 `(n_extras,)`, whole where they must be.
         value: of the objective.
+        bound: no whole flows can be below this: the relaxation's, or a better one.
         solver: name of the solver.
     """
 
     flows: NDArray[np.int64]
     extras: NDArray[np.float64]
     value: float
+    bound: float
     solver: str
 
 
@@ -50,13 +63,15 @@ def whole_flows(
     """Return the relaxation's flows in whole requests, changed as little as the limits demand.
 
     Raises:
+        NoWholePlanError: it is proven that there are none.
         PlanningStoppedError: `stop` answered True.
         SolverError: no whole flows were found in time.
     """
     if relaxation.whole:
         counts = np.round(relaxation.flow).astype(np.int64)
         flows = np.column_stack([relaxation.pairs, counts])[counts > 0]
-        return _checked(coupled, flows, np.round(relaxation.extras), relaxation.solver)
+        extras = np.round(relaxation.extras)
+        return _checked(coupled, flows, extras, relaxation.bound, relaxation.solver)
     reduced, _ = lagrangian(coupled, coupled.price, relaxation.prices)
     if reduced.shape[1] > 1:
         two = np.partition(reduced, 1, axis=1)[:, :2]
@@ -66,13 +81,16 @@ def whole_flows(
     split = np.abs(relaxation.flow - np.round(relaxation.flow)) > 1e-6
     margin[relaxation.pairs[split, 0]] = -1.0
     closest = np.argsort(margin, kind="stable")
-    for window in _WINDOWS:
+    # One program over all of a small workload is its own proof.
+    for window in (len(margin),) if has_few_pairs(coupled) else _WINDOWS:
         free = np.zeros(len(margin), dtype=bool)
         free[closest[:window]] = True
         found = _small_program(coupled, relaxation, free, solver, seconds, stop)
-        if found is not None:
+        if isinstance(found, WholeFlows):
             return found
         if window >= len(margin):
+            if found == "infeasible":
+                raise NoWholePlanError("no plan in whole requests exists, only a fractional one")
             break
     raise SolverError(
         f"no plan in whole requests was found within {seconds:.0f} s; a fractional one exists"
@@ -86,7 +104,8 @@ def _small_program(
     solver: SolverName | None,
     seconds: float,
     stop: Stop | None,
-) -> WholeFlows | None:
+) -> WholeFlows | Status:
+    """Return the flows where only the queries `free` may move; the status where there are none."""
     stays = ~free[relaxation.pairs[:, 0]]
     fixed = np.column_stack(
         [relaxation.pairs[stays], np.round(relaxation.flow[stays]).astype(np.int64)]
@@ -119,7 +138,7 @@ def _small_program(
     if stop is not None and stop():
         raise PlanningStoppedError("planning was stopped")
     if outcome.status not in ("optimal", "feasible"):
-        return None
+        return outcome.status
     counts = np.round(outcome.values[: len(rows)]).astype(np.int64)
     moved = np.column_stack([rows, offers, counts])[counts > 0]
     flows = np.concatenate([fixed, moved])
@@ -132,13 +151,64 @@ def _small_program(
         ],
         dtype=np.float64,
     )
-    return _checked(coupled, flows, bought, outcome.solver)
+    bound = outcome.bound if free.all() else relaxation.bound
+    return _checked(coupled, flows, bought, max(bound, relaxation.bound), outcome.solver)
+
+
+def has_few_pairs(coupled: CoupledProblem) -> bool:
+    """Return whether `least_whole_excess` can be asked."""
+    return int(coupled.candidate.sum()) <= _FEW_PAIRS
+
+
+def least_whole_excess(
+    coupled: CoupledProblem,
+    weights: NDArray[np.float64],
+    *,
+    solver: SolverName | None = None,
+    seconds: float = 10.0,
+    stop: Stop | None = None,
+) -> NDArray[np.float64] | None:
+    """Return the least weighted excess over the limits of a plan in whole requests.
+
+    float64 `(n_coupling_rows,)`; `None` where it was not found in time. As `least_excess`, which
+    allows fractions; for few pairs only.
+    """
+    program = LinearProgram("whole_excess")
+    rows, offers = (side.astype(np.int64) for side in np.nonzero(coupled.candidate))
+    for row in rows.tolist():
+        program.variable(upper=float(coupled.supply[row]), integer=True)
+    extras = [program.variable(upper=e.upper, integer=e.integer) for e in coupled.extras]
+    slacks = [program.variable() for _ in coupled.rows]
+    program.minimise(list(zip(slacks, weights.tolist(), strict=True)))
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    for group in np.split(np.arange(len(rows)), starts[1:]):
+        served = int(rows[group[0]])
+        terms = [(int(n), 1.0) for n in group]
+        program.require_equal(terms, float(coupled.supply[served]), name=f"all_{served}")
+    scales = row_scales(coupled)
+    for number, limit in enumerate(coupled.rows):
+        coefficients, scale = limit.at(rows, offers), float(scales[number])
+        kept = np.flatnonzero(coefficients)
+        terms = [(int(n), float(coefficients[n]) / scale) for n in kept]
+        for variable, extra in zip(extras, coupled.extras, strict=True):
+            terms += [(variable, c / scale) for r, c in extra.entries if r == number]
+        terms.append((slacks[number], -1.0))
+        program.require_at_most(terms, limit.limit / scale, name=f"row_{number}")
+    outcome = program.attempt(solver, seconds=seconds, stop=stop)
+    if stop is not None and stop():
+        raise PlanningStoppedError("planning was stopped")
+    if outcome.status != "optimal":
+        return None
+    excess = np.asarray(outcome.values[slacks] * scales, dtype=np.float64)
+    excess[excess <= 1e-6 * scales] = 0.0
+    return excess
 
 
 def _checked(
     coupled: CoupledProblem,
     flows: NDArray[np.int64],
     extras: NDArray[np.float64],
+    bound: float,
     solver: str,
 ) -> WholeFlows:
     """Return the flows with their value, after adding every row up again.
@@ -164,4 +234,4 @@ def _checked(
     value = float(counts @ coupled.price[rows, offers])
     if coupled.objective == "cost":
         value += sum(e.cost * v for e, v in zip(coupled.extras, extras.tolist(), strict=True))
-    return WholeFlows(flows, extras, value, solver)
+    return WholeFlows(flows, extras, value, min(bound, value), solver)
