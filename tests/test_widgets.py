@@ -15,7 +15,7 @@ import pytest
 import hydra_nb as hy
 from hydra_nb.charts import heatmap_label, heatmap_rows, shortfall_heatmap
 from hydra_nb.widgets import ChartView, Lab
-from hydra_nb.widgets.panels import CatalogPanel, PromptPanel, SolverPanel
+from hydra_nb.widgets.panels import CatalogPanel, PromptPanel, SolverPanel, WhatIfPanel
 
 
 class Steady:
@@ -52,9 +52,9 @@ def ask(widget: Any, action: str, number: str = "n", **arguments: Any) -> dict[s
     return dict(widget.view["reply"])
 
 
-def test_the_lab_has_the_panels_prompt_catalog_solver_and_the_heatmap(lab: Lab) -> None:
-    kinds = (PromptPanel, CatalogPanel, SolverPanel, ChartView)
-    assert [isinstance(*pair) for pair in zip(lab.children, kinds, strict=True)] == [True] * 4
+def test_the_lab_begins_with_prompt_catalog_solver_what_if_and_the_heatmap(lab: Lab) -> None:
+    kinds = (PromptPanel, CatalogPanel, SolverPanel, WhatIfPanel, ChartView)
+    assert [isinstance(*pair) for pair in zip(lab.children, kinds, strict=False)] == [True] * 5
 
 
 def test_a_typed_draft_is_scored_and_shown(lab: Lab) -> None:

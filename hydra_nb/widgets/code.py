@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from hydra_nb.catalog import Catalog
 from hydra_nb.errors import CatalogError
 from hydra_nb.profile import Evidence, ModelProfile
+from hydra_nb.solver import Constraints, Contract
 from hydra_nb.widgets.state import Settings
 from hydra_nb.widgets.store import Store
+from hydra_nb.widgets.workload_desk import WorkloadDesk
 
 Edit = tuple[str, tuple[Any, ...], dict[str, Any]]
 """A method of `Catalog` with its positional and named arguments."""
 
 
-def to_code(store: Store) -> str:
-    """Return Python that opens a lab with the store's catalog, prompt and settings."""
+def to_code(store: Store, desk: WorkloadDesk | None = None) -> str:
+    """Return Python that opens a lab with the store's catalog, prompt and settings.
+
+    Of a `desk` come the limits in force, and the workload where it is a bundled one; a comment
+    says what cannot be written.
+    """
     default, settings = Settings(), store.settings
     arguments: list[str] = []
     if store.text:
@@ -27,8 +35,61 @@ def to_code(store: Store) -> str:
     if weights:
         arguments.append(f"dimension_weights={weights!r}")
     lines = ["import hydra_nb as hy", "", catalog_code(store.catalog, store.history.current.opened)]
+    if desk is not None:
+        imports, given, remarks = desk_code(desk)
+        lines[1:1] = imports
+        arguments += given
+        lines += remarks
     inner = "".join(f"    {argument},\n" for argument in ["catalog", *arguments])
     return "\n".join([*lines, f"hy.lab(\n{inner})"])
+
+
+def desk_code(desk: WorkloadDesk) -> tuple[list[str], list[str], list[str]]:
+    """Return import lines, arguments of `lab` and comments for workload and limits."""
+    imports, arguments, remarks = [], [], []
+    if desk.workload is not None and desk.source.code:
+        imports.append("from hydra_nb.workload import Workload")
+        arguments.append(f"workload={desk.source.code}")
+    elif desk.workload is not None:
+        name = " ".join((desk.source.title or desk.workload.name).split())
+        remarks.append(f"# The workload ({name}) is not in this cell: give it as workload=...")
+    if desk.constraints:
+        code = constraints_code(desk.constraints)
+        used = ["Constraints", *(["Contract"] if desk.constraints.contracts else [])]
+        imports.append(f"from hydra_nb.solver import {', '.join(used)}")
+        arguments.append(f"constraints={code}")
+    if desk.sheets.current.objective != "cost":
+        arguments.append(f"objective={desk.sheets.current.objective!r}")
+    left_out = len(desk.read.refused) + len(desk.read.blank)
+    if left_out:
+        noun = "1 limit that is" if left_out == 1 else f"{left_out} limits that are"
+        remarks.append(f"# Left out: {noun} not in force.")
+    return sorted(imports), arguments, remarks
+
+
+def constraints_code(constraints: Constraints) -> str:
+    """Return an expression that makes equal constraints."""
+    given: list[str] = []
+    for entry in fields(Constraints):
+        value = getattr(constraints, entry.name)
+        if value is None or (isinstance(value, Mapping) and not value):
+            continue
+        if entry.name == "contracts":
+            listed = (f"{k!r}: ({', '.join(map(_contract, v))},)" for k, v in value.items())
+            given.append(f"contracts={{{', '.join(listed)}}}")
+        else:
+            plain = dict(value) if isinstance(value, Mapping) else value
+            given.append(f"{entry.name}={plain!r}")
+    return f"Constraints({', '.join(given)})"
+
+
+def _contract(contract: Contract) -> str:
+    given = [
+        f"{entry.name}={getattr(contract, entry.name)!r}"
+        for entry in fields(Contract)
+        if getattr(contract, entry.name) != entry.default
+    ]
+    return f"Contract({', '.join(given)})"
 
 
 def catalog_code(catalog: Catalog, opened: Catalog) -> str:

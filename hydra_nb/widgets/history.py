@@ -11,11 +11,19 @@ _LIMIT = 500
 
 @dataclass(frozen=True)
 class Step:
-    """A catalog, what was done to reach it, and the catalog as it was opened, to compare with."""
+    """A place in the history.
+
+    Attributes:
+        catalog: the catalog.
+        label: what was done to reach it.
+        opened: the catalog as it was opened, to compare with.
+        drag: which drag of the hand led here; empty where none did.
+    """
 
     catalog: Catalog
     label: str
     opened: Catalog
+    drag: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,9 +45,19 @@ class History:
         """Return a history that begins at `catalog`."""
         return cls((), Step(catalog, "opened", catalog), ())
 
-    def edit(self, catalog: Catalog, label: str) -> History:
-        """Return the history after an edit; what could be redone is forgotten."""
-        return self._go(Step(catalog, label, self.current.opened))
+    def edit(self, catalog: Catalog, label: str, *, drag: str = "") -> History:
+        """Return the history after an edit; what could be redone is forgotten.
+
+        Edits of one drag are one step: the next one takes the place of the last, and none is left
+        where the hand came back to where it began.
+        """
+        step = Step(catalog, label, self.current.opened, drag)
+        if not drag or self.current.drag != drag or not self.past:
+            return self._go(step)
+        begin = self.past[-1]
+        if (begin.catalog, begin.opened) == (step.catalog, step.opened):
+            return replace(self, past=self.past[:-1], current=begin, future=())
+        return replace(self, current=step, future=())
 
     def open(self, catalog: Catalog, label: str) -> History:
         """Return the history after another catalog was opened."""

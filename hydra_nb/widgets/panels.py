@@ -9,6 +9,7 @@ visible is a trait: a reloaded page shows it again.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,10 +20,13 @@ import traitlets
 
 from hydra_nb.catalog import Catalog
 from hydra_nb.errors import HydraError, InvalidInputError
+from hydra_nb.widgets import what_if_moves
 from hydra_nb.widgets.grid_view import catalog_view
 from hydra_nb.widgets.prompt_view import prompt_view
 from hydra_nb.widgets.store import Store
 from hydra_nb.widgets.views import View, solver_view
+from hydra_nb.widgets.what_if import as_number
+from hydra_nb.widgets.what_if_view import what_if_view
 
 logger = logging.getLogger(__name__)
 
@@ -184,3 +188,50 @@ class SolverPanel(Panel):
             changes["modalities"] = (*others, "image") if draft["image"] else others
         if changes:
             self._store.set(**changes)
+
+    def actions(self) -> Mapping[str, Action]:
+        """Return the download of the program."""
+        return {"program_file": self._send_program}
+
+    def _send_program(self, ending: str) -> None:
+        """Send the program to the browser: not through `view`, which says only what is seen."""
+        ruling = self._store.ruling
+        if ruling is None:
+            raise InvalidInputError("there is no program without a prompt")
+        if ending not in ("lp", "mps"):
+            raise InvalidInputError(f"a program is lp or mps; received {ending!r:.80}")
+        text = ruling.program.to_lp() if ending == "lp" else ruling.program.to_mps()
+        self.send({"kind": "file", "name": f"route.{ending}", "text": text})
+
+
+class WhatIfPanel(Panel):
+    """Panel 3, second half: what would change the verdict, and by how much."""
+
+    _esm = STATIC / "what_if.js"
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, what_if_view)
+        store.show_what_if(True)
+
+    def close(self) -> None:
+        """Close the panel; nobody looks any more."""
+        self._store.show_what_if(False)
+        super().close()
+
+    def on_draft(self, draft: Mapping[str, Any]) -> None:
+        """Take over prices that move under the hand, in the order in which they were touched."""
+        for move in draft.get("prices", ()):
+            what_if_moves.drag_price(self._store, **move)
+
+    def actions(self) -> Mapping[str, Action]:
+        """Return what a click does: look at other prices, go somewhere, try a change."""
+        store = self._store
+        return {
+            "look": functools.partial(what_if_moves.look_at_model, store),
+            "look_map": functools.partial(what_if_moves.look_at_map, store),
+            "go": functools.partial(what_if_moves.go_to, store),
+            "go_price": functools.partial(what_if_moves.go_to_price, store),
+            "go_tau": lambda tau: store.set(tau=as_number(tau, "τ")),
+            "try": functools.partial(what_if_moves.try_flip, store),
+            "edit": lambda model, field, typed: store.edit_cell(model, field, typed),
+        }

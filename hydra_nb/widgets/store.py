@@ -29,6 +29,14 @@ from hydra_nb.widgets.explaining import Contributions, Explainer, Request
 from hydra_nb.widgets.history import History
 from hydra_nb.widgets.reading import Reading, read
 from hydra_nb.widgets.state import Pinned, Ruling, Scoring, Settings, Why, WhyState
+from hydra_nb.widgets.what_if import (
+    PRICE_FIELDS,
+    Analyst,
+    Answer,
+    Picks,
+    Question,
+    WhatIf,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +67,11 @@ class Store:
         self.reading: Reading | None = None
         self.ruling: Ruling | None = None
         self.why = Why()
+        self.what_if = WhatIf()
         self.pinned: Pinned | None = None
         self.predictor = predictor
         self._explainer = Explainer(self.lock, self._to_explain, self._explained)
+        self._analyst = Analyst(self.lock, self._to_analyse, self._analysed)
         self._loader_failed: Callable[[], Predictor] | None = None
         self._load_error = ""
         self._loading: threading.Thread | None = None
@@ -112,6 +122,11 @@ class Store:
                 self._notify()
             return
         self.attach(predictor)
+
+    @property
+    def encoder_failure(self) -> str:
+        """Return why the encoder could not be loaded; empty where it is there or on its way."""
+        return self._load_error if self._loader_failed is not None else ""
 
     def attach(self, predictor: Predictor) -> None:
         """Score with `predictor` from now on."""
@@ -223,6 +238,40 @@ class Store:
             )
             self._notify()
 
+    # -- what if: how the decision depends on prices, τ and who is available ------------------
+
+    @property
+    def question(self) -> Question | None:
+        """Return what is asked of the decision on screen; `None` where there is none."""
+        if self.ruling is None:
+            return None
+        opened = self.history.current.opened
+        return Question.of(self.ruling.decision, opened, self.what_if.picks)
+
+    def show_what_if(self, on: bool) -> None:
+        """Ask what would change the decision from now on, or no longer."""
+        with self.lock:
+            self.what_if = replace(self.what_if, on=on)
+            self._notify()
+
+    def pick(self, picks: Picks) -> None:
+        """Look at other prices from now on."""
+        with self.lock:
+            self.what_if = replace(self.what_if, picks=picks)
+            self._notify()
+
+    def _to_analyse(self) -> Question | None:
+        question = self.question if self.what_if.on else None
+        return question if question is not None and self.what_if.lacks(question) else None
+
+    def _analysed(self, question: Question, answer: Answer | None, failure: str) -> None:
+        with self.lock:
+            if answer is not None:
+                self.what_if = replace(self.what_if, answer=answer, failed=None, message="")
+            elif question == self.question:
+                self.what_if = replace(self.what_if, failed=question, message=failure)
+            self._notify()
+
     # -- settings ----------------------------------------------------------------------------
 
     def set(self, **changes: Any) -> None:
@@ -245,6 +294,24 @@ class Store:
             value = read_cell(field_name, typed)
             catalog = self.catalog.replace(profile.name, **{field_name: value})
             self._change(catalog, f"{field_name} of {profile.name}")
+
+    def drag_price(self, model: str, field_name: str, usd: float, drag: str) -> None:
+        """Set a price that moves under the hand, USD per 1M tokens; one `drag` is one undo step."""
+        if field_name not in PRICE_FIELDS.values():
+            known = ", ".join(PRICE_FIELDS.values())
+            raise InvalidInputError(f"field must be one of {known}; received {field_name!r:.80}")
+        with self.lock:
+            catalog = self.catalog.replace(model, **{field_name: usd})
+            self.move_to(catalog, label=f"{field_name} of {model}", drag=drag)
+
+    def move_to(self, catalog: Catalog, *, label: str, drag: str = "", **settings: Any) -> None:
+        """Take over an edited catalog and settings at once; on a refusal the old ones stay."""
+        with self.lock:
+            changed = replace(self.settings, **settings)
+            ruling = self._rule(changed, catalog)
+            self.settings, self.ruling = changed, ruling
+            self.history = self.history.edit(catalog, label, drag=drag)
+            self._notify()
 
     def add(self) -> str:
         """Add a model with middling figures and a free name; return the name."""
@@ -347,5 +414,7 @@ class Store:
         return Ruling(decision, program, solution)
 
     def _notify(self) -> None:
+        if self._to_analyse() is not None:
+            self._analyst.wake()
         for listener in self._listeners:
             listener()

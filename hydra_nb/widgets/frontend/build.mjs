@@ -6,7 +6,7 @@ import { readFile, readdir, writeFile } from "node:fs/promises";
 const STATIC = "../static";
 
 const { metafile } = await build({
-  entryPoints: ["src/prompt.js", "src/catalog.js", "src/solver.js", "src/chart.js"],
+  entryPoints: ["src/prompt.js", "src/catalog.js", "src/solver.js", "src/what_if.js", "src/chart.js", "src/workload.js"],
   outdir: STATIC,
   bundle: true,
   format: "esm",

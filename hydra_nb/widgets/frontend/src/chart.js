@@ -65,6 +65,8 @@ function render({ model, el, signal }) {
     }
     result = next;
     push();
+    // Embedding empties the host for a moment, and a width read just then stays: look again.
+    requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
   }
 
   function push() {

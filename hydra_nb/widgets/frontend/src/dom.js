@@ -63,11 +63,11 @@ export function asker(model) {
     }
   };
   model.on("change:view", listen);
-  const ask = (action, args = {}) =>
+  const ask = (action, args = {}, buffers = undefined) =>
     new Promise((resolve) => {
       const number = `${client}-${++count}`;
       waiting.set(number, resolve);
-      model.send({ action, arguments: args, number });
+      model.send({ action, arguments: args, number }, undefined, buffers);
     });
   return { ask, stop: () => model.off("change:view", listen) };
 }

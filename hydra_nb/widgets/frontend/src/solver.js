@@ -1,5 +1,5 @@
 // Panel 3: verdict, threshold, weights, and the program with its numbers.
-import { badge, h, panel, setText, watchKernel } from "./dom.js";
+import { asker, badge, h, panel, setText, watchKernel } from "./dom.js";
 
 const TAU_MAX = 1.5;
 
@@ -107,6 +107,20 @@ function render({ model, el }) {
   const effective = h("div", { class: "hy-effective" });
 
   const program = h("pre", { class: "hy-program", tabindex: 0, "aria-label": "Integer program" });
+  const { ask, stop } = asker(model);
+  const downloaded = h("span", { role: "status" });
+  async function download(ending) {
+    const reply = await ask("program_file", { ending });
+    if (!reply.ok) setText(downloaded, reply.message);
+  }
+  // The file comes as a message of its own: `view` holds only what is seen.
+  function save({ kind, name, text }) {
+    if (kind !== "file") return;
+    const url = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+    h("a", { href: url, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    setText(downloaded, `saved ${name}`);
+  }
   const controls = h(
     "div",
     { class: "hy-controls" },
@@ -130,6 +144,18 @@ function render({ model, el }) {
     "details",
     { class: "hy-disclosure" },
     h("summary", {}, "The integer program, with its numbers"),
+    h(
+      "div",
+      { class: "hy-line" },
+      ...["lp", "mps"].map((ending) =>
+        h(
+          "button",
+          { type: "button", class: "hy-chip", onclick: () => download(ending) },
+          `Download .${ending}`,
+        ),
+      ),
+      downloaded,
+    ),
     program,
   );
   root.append(card, controls, disclosure);
@@ -176,10 +202,13 @@ function render({ model, el }) {
 
   const stopWatching = watchKernel(model, root);
   model.on("change:view", show);
+  model.on("msg:custom", save);
   show();
   return () => {
+    stop();
     stopWatching();
     model.off("change:view", show);
+    model.off("msg:custom", save);
   };
 }
 
