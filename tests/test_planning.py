@@ -533,6 +533,21 @@ def test_no_constraints_are_false_and_any_is_true() -> None:
     assert Constraints(max_requests={"a": 0})
 
 
+@pytest.mark.parametrize("most", [2, 3])
+def test_the_budget_that_a_fleet_needs_is_that_of_the_fleet(most: int) -> None:
+    problem = crowd(60, 5)
+    fleet = plan(problem, Constraints(max_models=most))
+    free = plan(problem)
+    assert fleet.value > free.value  # the fleet costs more than the flows alone would
+    found = plan(problem, Constraints(max_models=most, budget_usd=free.value / 2e6))
+    assert found.infeasibility is not None
+    (words,) = found.infeasibility.relaxations
+    more = float(re.findall(r"raise the budget by \$([\d.]+)", words)[0])
+    assert more == pytest.approx((fleet.value - free.value / 2) / 1e6, rel=0.01)
+    enough = Constraints(max_models=most, budget_usd=free.value / 2e6 + more)
+    assert plan(problem, enough).status != "infeasible"
+
+
 def test_a_plan_that_is_stopped_invents_no_result() -> None:
     problem = crowd(300, 8)
     caps = {name: 60 for name in problem.catalog.names}

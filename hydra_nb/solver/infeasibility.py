@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,10 +18,15 @@ from hydra_nb.solver.whole import has_few_pairs, least_whole_excess
 _HARD = 1e5
 
 
+Enough = Callable[[CoupledProblem], bool]
+"""Whether there is a plan after all once one limit has been relaxed."""
+
+
 def explain_infeasible(
     coupled: CoupledProblem,
     least: Relaxation | None = None,
     *,
+    enough: Enough | None = None,
     solver: SolverName | None = None,
     stop: Stop | None = None,
 ) -> Infeasibility:
@@ -28,7 +36,8 @@ def explain_infeasible(
     together (its Lagrange bound is the proof); without it, all are suspected. Those that the
     conflict does not need are dropped one by one. Where queries are few, whole requests are asked
     for; where they are many, fractions of them, and then a token cap, a budget or a mean shortfall
-    must give *at least* what is said.
+    must give *at least* what is said. `enough` is asked of every relaxation where more than the
+    rows decides, such as a fleet.
     """
     ask = _Asked(coupled, solver, stop)
     conflict = np.arange(len(coupled.rows))
@@ -41,7 +50,7 @@ def explain_infeasible(
     alone = []
     for number in conflict.tolist():
         amount = ask.alone(number)
-        if amount is not None:
+        if amount is not None and (enough is None or enough(_relaxed(coupled, number, amount))):
             alone.append(_words(coupled, number, amount, exact=ask.whole))
     excess = ask.excess(np.ones(len(coupled.rows)))
     together = [
@@ -49,7 +58,15 @@ def explain_infeasible(
         for number in np.flatnonzero(excess > 0).tolist()
     ]
     words = tuple(coupled.rows[number].words for number in conflict.tolist())
-    return Infeasibility(words, tuple(alone), () if alone else tuple(together))
+    # With a fleet to choose, what is enough for the rows together need not be enough.
+    jointly = tuple(together) if enough is None and not alone else ()
+    return Infeasibility(words, tuple(alone), jointly)
+
+
+def _relaxed(coupled: CoupledProblem, number: int, amount: float) -> CoupledProblem:
+    rows = list(coupled.rows)
+    rows[number] = replace(rows[number], limit=rows[number].limit + amount * (1 + 1e-9))
+    return replace(coupled, rows=tuple(rows))
 
 
 def _words(coupled: CoupledProblem, number: int, amount: float, *, exact: bool) -> str:

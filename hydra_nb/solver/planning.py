@@ -169,9 +169,15 @@ def _fleet_under_rows(
     found = plan_fleet(coupled, solver=solver, seconds=seconds, stop=stop)
     if found is None:
         relaxation = relax(coupled, solver=solver, stop=stop)
-        if not relaxation.feasible:
-            return _infeasible(coupled, relaxation, solver, stop, started)
         reason = _fleet_conflict(coupled, solver, seconds, stop)
+        if not relaxation.feasible and not reason.relaxations:
+            reason = explain_infeasible(
+                coupled,
+                relaxation,
+                enough=lambda wider: plan_fleet(wider, solver=solver, seconds=seconds) is not None,
+                solver=solver,
+                stop=stop,
+            )
         return _result(coupled, None, np.inf, "proven", started, infeasibility=reason)
     how = f"{found.solver}, fleet and flows"
     return _result(coupled, found.flows, found.bound, how, started, blocks=found.blocks)
@@ -189,7 +195,7 @@ def _too_few_models(coupled: CoupledProblem, least: int) -> Infeasibility:
 def _fleet_conflict(
     coupled: CoupledProblem, solver: SolverName | None, seconds: float, stop: Stop | None
 ) -> Infeasibility:
-    """Return why a fleet is impossible where the flows alone would be possible."""
+    """Return why a fleet is impossible; no relaxations where neither K nor the budget is why."""
     limits = coupled.constraints
     rows = tuple(row.words for row in coupled.rows)
     if limits.max_models is not None:
