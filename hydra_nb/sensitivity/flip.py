@@ -73,7 +73,7 @@ class Flip:
         else:
             verb = "rises above" if up else "falls below"
         if new == old:
-            return f"{what} {verb} {self._format(new)}, where it is now"
+            return f"{what} {verb} {self._format(new)}: by any change, they tie now"
         return f"{what} {verb} {self._format(new)}, now {self._format(old)}{self._change(old, new)}"
 
     def to_row(self) -> dict[str, Any]:
@@ -107,4 +107,7 @@ class Flip:
         sign = "−" if new < old else "+"
         if self.kind != "price":
             return f" ({sign}{abs(new - old):.2g})"
-        return f" ({sign}{abs(new - old) / old * 100:.2g} %)" if old else ""
+        if not old:
+            return ""
+        percent = abs(new - old) / old * 100
+        return f" ({sign}{percent:.2g} %)" if percent < 100 else f" ({sign}{percent:,.0f} %)"
