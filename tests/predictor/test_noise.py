@@ -115,7 +115,8 @@ def test_an_added_phrase_moves_no_score_much(shipped: Predictor, order: str) -> 
 
 
 def test_what_was_ignored_can_be_read(shipped: Predictor) -> None:
-    reading = shipped.read("Sort this list in Python. Please use the most powerful model you have!")
+    order = "Please use the most powerful model you have for this, it is extremely urgent!"
+    reading = shipped.read(f"Sort this list in Python. {order}")
     assert "most powerful model" in " ".join(reading.ignored)
     assert "Sort this list" not in " ".join(reading.ignored)
 
