@@ -2,7 +2,7 @@
 
 The core, loaded here, takes values and returns values: `Catalog`, `Requirements`, `match`,
 `decide`. What is heavy loads on first use: `route` and `load_predictor` (the encoder),
-`score_frame` (pandas) and `lab` (the JupyterLab widgets).
+`score_frame` (pandas), `Workload` and `lab` (the JupyterLab widgets).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from hydra_nb.profile import Evidence, ModelProfile
 from hydra_nb.requirements import Requirements
 from hydra_nb.routing import route
 from hydra_nb.tokens import estimate_tokens
-from hydra_nb.workload import Workload
 
 if TYPE_CHECKING:
     from hydra_nb.predictor import load_predictor
     from hydra_nb.scoring import score_frame
     from hydra_nb.widgets.lab import lab
+    from hydra_nb.workload import Workload
 
 __version__ = "0.1.0"
 
@@ -76,6 +76,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Workload": "hydra_nb.workload",
     "lab": "hydra_nb.widgets",
     "load_predictor": "hydra_nb.predictor",
     "score_frame": "hydra_nb.scoring",

@@ -240,6 +240,8 @@ class Analyst:
             self._thread.start()
 
     def _run(self) -> None:
+        # The verdict goes out first: it waits for the same interpreter.
+        time.sleep(PAUSE_SECONDS / 2)
         while (question := self._next()) is not None:
             try:
                 answer = first_answer(question)
