@@ -285,6 +285,40 @@ def test_least_shortfall_within_a_budget_is_what_brute_force_finds(data: st.Data
         assert found.total_cost_micro_usd == pytest.approx(expected[1], abs=1.0)
 
 
+@given(data=st.data())
+def test_least_shortfall_counts_no_cost_of_contracts(data: st.DataObject) -> None:
+    problem = data.draw(small_problems())
+    draw: Any = data.draw
+    offered = st.lists(
+        st.one_of(contracts, blocks), min_size=1, max_size=2, unique_by=lambda c: c.name
+    )
+    names = list(problem.catalog.names)
+    limits = Constraints(
+        contracts={k: tuple(v) for k, v in _some(draw, names, offered).items()},
+        **_row(draw, "max_tokens", problem),
+    )
+    found = plan(problem, limits, objective="shortfall")
+    expected = brute_force(problem, limits, "shortfall")
+    if expected is None:
+        assert found.status == "infeasible"
+    else:
+        assert found.value == pytest.approx(expected[0], abs=1e-6)
+        assert found.bound <= expected[0] + 1e-6
+
+
+def test_least_shortfall_buys_the_blocks_that_it_takes() -> None:
+    bought = Contract("blocks", 0.0, 0.0, 0.0, 0.0, block_tokens=200, usd_per_block=5, max_blocks=9)
+    catalog = Catalog((profile("weak", (0.1,) * 4), profile("strong", (0.9,) * 4)))
+    problem = formulate(
+        Requirements(np.full((2, 4), 0.8)), catalog, tokens_input=100, tokens_output=100
+    )
+    found = plan(problem, Constraints(contracts={"strong": (bought,)}), objective="shortfall")
+    assert found.requests_by_model.tolist() == [0, 2]
+    assert found.blocks.tolist() == [0, 2]
+    assert found.value == 0.0
+    assert found.status == "optimal"
+
+
 # -- large workloads go other ways; made to, small ones must give the same ------------------------
 
 

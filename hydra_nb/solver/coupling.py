@@ -136,7 +136,7 @@ class Extra:
 
     Attributes:
         offer: which offer it belongs to.
-        cost: micro-USD a unit.
+        cost: of the objective, a unit: micro-USD, or 0 where shortfall is minimised.
         upper: largest value.
         integer: whether it is counted in whole units.
         entries: pairs of (row, coefficient) where it enters.
@@ -236,7 +236,7 @@ def couple(
 
     usage = _usage(problem, offers, columns(problem.cost_micro_usd), pick)
     shortfall = columns(problem.shortfall)
-    rows, extras = _rows(problem, constraints, offers, queries, usage, shortfall, pick)
+    rows, extras = _rows(problem, constraints, offers, objective, usage, shortfall, pick)
     return CoupledProblem(
         problem=problem,
         constraints=constraints,
@@ -290,7 +290,7 @@ def _rows(
     problem: RoutingProblem,
     constraints: Constraints,
     offers: tuple[Offer, ...],
-    queries: NDArray[np.int64],
+    objective: Objective,
     usage: NDArray[np.float64],
     shortfall: NDArray[np.float64],
     pick: slice | NDArray[np.int64],
@@ -343,7 +343,8 @@ def _rows(
             entries = [(len(rows), -float(contract.block_tokens))]
             if budget is not None:
                 entries.append((0, cost))
-            extras.append(Extra(number, cost, contract.max_blocks, True, tuple(entries)))
+            charged = cost if objective == "cost" else 0.0
+            extras.append(Extra(number, charged, contract.max_blocks, True, tuple(entries)))
             rows.append(Row("blocks", offer.label, 0.0, "tokens", tokens, alone))
     return tuple(rows), tuple(extras)
 

@@ -89,7 +89,8 @@ def fixed_fleet(coupled: CoupledProblem, used: NDArray[np.bool_]) -> CoupledProb
         of_offer[0, number] = -1.0
         usage = np.where(coupled.candidate[:, number], coupled.usage[:, number], 0.0)
         entries = [(len(rows), -1.0), *((budget, 1.0) for budget in budgets)]
-        extras.append(Extra(number, 1.0, committed, False, tuple(entries)))
+        charged = 1.0 if coupled.objective == "cost" else 0.0
+        extras.append(Extra(number, charged, committed, False, tuple(entries)))
         rows.append(
             Row(
                 "commitment",
@@ -128,7 +129,7 @@ def _one_program(
     objective += [(y, float(fee)) for y, fee in zip(used, charge.fee, strict=True)]
     extras = [program.variable(upper=e.upper, integer=e.integer) for e in coupled.extras]
     by_cost = coupled.objective == "cost"
-    objective += [(v, e.cost * by_cost) for v, e in zip(extras, coupled.extras, strict=True)]
+    objective += [(v, e.cost) for v, e in zip(extras, coupled.extras, strict=True)]
     budget_terms = [
         (y, o.contract.fee_usd * 1e6) for y, o in zip(used, coupled.offers, strict=True)
     ]

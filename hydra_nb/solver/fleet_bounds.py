@@ -45,7 +45,7 @@ def priced_fleet(
             constant -= price * row.limit
             budget += price if row.kind == "budget_usd" else 0.0
     for extra in coupled.extras:
-        reduced = (extra.cost if by_cost else 0.0) + sum(
+        reduced = extra.cost + sum(
             float(prices[row]) * coefficient for row, coefficient in extra.entries
         )
         constant += min(0.0, reduced * extra.upper)

@@ -27,7 +27,7 @@ from hydra_nb.solver.classes import (
 )
 from hydra_nb.solver.constraints import Constraints
 from hydra_nb.solver.coupling import CoupledProblem, Objective, couple
-from hydra_nb.solver.fleet import plan_fleet
+from hydra_nb.solver.fleet import FleetPlan, plan_fleet
 from hydra_nb.solver.infeasibility import explain_infeasible
 from hydra_nb.solver.plan import Infeasibility, Plan, PlanStatus, ShadowPrice
 from hydra_nb.solver.relaxation import PlanningStoppedError, Relaxation, Stop, relax
@@ -174,7 +174,7 @@ def _fleet_under_rows(
             reason = explain_infeasible(
                 coupled,
                 relaxation,
-                enough=lambda wider: plan_fleet(wider, solver=solver, seconds=seconds) is not None,
+                enough=lambda wider: _fleet_of(wider, solver, seconds, stop) is not None,
                 solver=solver,
                 stop=stop,
             )
@@ -201,12 +201,12 @@ def _fleet_conflict(
     if limits.max_models is not None:
         for most in range(limits.max_models + 1, len(coupled.problem.catalog) + 1):
             wider = replace(coupled, constraints=replace(limits, max_models=most))
-            if plan_fleet(wider, solver=solver, seconds=seconds, stop=stop) is not None:
+            if _fleet_of(wider, solver, seconds, stop) is not None:
                 fleet = f"fleet of at most {limits.max_models} models"
                 return Infeasibility((fleet, *rows), (f"allow {most:,} models",))
     if limits.budget_usd is not None:
         rest = couple(coupled.problem, replace(limits, budget_usd=None), coupled.objective)
-        found = plan_fleet(rest, solver=solver, seconds=seconds, stop=stop)
+        found = _fleet_of(rest, solver, seconds, stop)
         if found is not None:
             cost = _result(rest, found.flows, found.bound, "", 0.0, blocks=found.blocks)
             lack = cost.total_cost_micro_usd - limits.budget_usd * 1e6
@@ -214,6 +214,18 @@ def _fleet_conflict(
             words = budget.relaxed_by(lack, coupled.requests)
             return Infeasibility((*rows, "fees and commitments"), (words,))
     return Infeasibility((*rows, "fees and commitments"), ())
+
+
+def _fleet_of(
+    coupled: CoupledProblem, solver: SolverName | None, seconds: float, stop: Stop | None
+) -> FleetPlan | None:
+    """Return a fleet; `None` where there is none, or none was found in time."""
+    try:
+        return plan_fleet(coupled, solver=solver, seconds=seconds, stop=stop)
+    except PlanningStoppedError:
+        raise
+    except SolverError:
+        return None  # nothing is claimed then: the relaxation in question is not offered
 
 
 def _infeasible(

@@ -232,6 +232,5 @@ def _checked(
         if used > limit.limit + _FEASIBLE * size:
             raise SolverError(f"{solver} exceeded {limit.words}: {used:,.6f} > {limit.limit:,.6f}")
     value = float(counts @ coupled.price[rows, offers])
-    if coupled.objective == "cost":
-        value += sum(e.cost * v for e, v in zip(coupled.extras, extras.tolist(), strict=True))
+    value += sum(e.cost * v for e, v in zip(coupled.extras, extras.tolist(), strict=True))
     return WholeFlows(flows, extras, value, min(bound, value), solver)
