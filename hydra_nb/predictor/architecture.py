@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -145,43 +144,6 @@ def e5_encoder(file: E5File, kept_ids: list[int], *, extra_tokens: int) -> Any:
     state[table] = torch.cat([rows, rows.mean(dim=0, keepdim=True).repeat(extra_tokens, 1)])
     encoder.load_state_dict(state)
     return encoder
-
-
-def thinned(network: RequirementNetwork, layers: list[int]) -> RequirementNetwork:
-    """Return a copy that keeps the given encoder layers only (BERT-like encoders).
-
-    The usual start of a student: every second layer of its teacher.
-    """
-    student = copy.deepcopy(network)
-    stack = student.encoder.encoder.layer
-    student.encoder.encoder.layer = nn.ModuleList([stack[index] for index in layers])
-    student.encoder.config.num_hidden_layers = len(layers)
-    return student
-
-
-def modernbert_student(teacher: RequirementNetwork, layers: int) -> RequirementNetwork:
-    """Return an untrained ModernBERT of the teacher's width, with the teacher's token embeddings.
-
-    Nothing above the embeddings carries over: ModernBERT normalises before each block, rotates
-    positions and gates its feed-forward layers.
-    """
-    from transformers import ModernBertConfig, ModernBertModel
-
-    hidden = int(teacher.encoder.config.hidden_size)
-    table = teacher.encoder.get_input_embeddings().weight
-    config = ModernBertConfig(
-        vocab_size=table.shape[0],
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=int(teacher.encoder.config.num_attention_heads),
-        intermediate_size=hidden * 2,
-        max_position_embeddings=512,
-        pad_token_id=1, bos_token_id=0, eos_token_id=2, cls_token_id=0, sep_token_id=2,
-    )  # fmt: skip
-    encoder: Any = ModernBertModel(config)
-    with torch.no_grad():
-        encoder.get_input_embeddings().weight.copy_(table)
-    return RequirementNetwork(encoder, pooling=teacher.pooling, dropout=teacher.dropout.p)
 
 
 def depth_of(name: str, layers: int) -> int:

@@ -87,11 +87,11 @@ def _row(
     generator: random.Random,
 ) -> _Row:
     text, spans = augmented(prompt.text, generator) if noisy else (prompt.text, [])
+    flags = signal_flags(text, turn=generator.choice((1, 1, 3, 9)))
     if spans:  # cleaned in pieces, so that the spans hold for the cleaned text as well
         text, spans = _cleaned(text, spans)
     else:
         text = clean_text(text)
-    flags = signal_flags(text, turn=generator.choice((1, 1, 3, 9)))
     signals = () if generator.random() < _BARE_SHARE else flags.tokens()
     ids, offsets = tokenizer.ids_and_offsets(text, signals)
     noise = [float(any(a <= (start + end) / 2 < b for a, b in spans)) if end > start else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from hydra_nb.predictor.engines import Engine, OnnxEngine, TorchEngine
 from hydra_nb.predictor.explanation import Explanation, explain
 from hydra_nb.predictor.input_text import LONGEST_PIECE, clean_text
 from hydra_nb.predictor.irrelevant import Relevance, relevance
-from hydra_nb.predictor.signals import signal_flags
+from hydra_nb.predictor.signals import SignalFlags, signal_flags
 from hydra_nb.predictor.tokens import PromptTokenizer
 from hydra_nb.requirements import Requirements
 
@@ -36,7 +36,7 @@ class Reading:
         requirements: of one query.
         ignored: phrases without bearing on the requirements, as typed, left out before scoring.
         tokens: how many tokens the encoder read of the prompt, signal tokens included.
-        signals: names of the signal flags that are set, as people read them.
+        signals: names of the signal flags that are set for what was scored, as people read them.
         distance: from the training prompts, about 1 for prompts like those; see `Calibration`.
     """
 
@@ -114,12 +114,12 @@ class Predictor:
             InvalidInputError: `text` is no string or `turn` no integer ≥ 1.
         """
         checked, turns = checked_texts([text]), _checked_turns([turn], 1)
-        requirements, relevances, distance = self._read(checked, turns)
+        requirements, relevances, flags, distance = self._read(checked, turns)
         return Reading(
             requirements,
             relevances[0].phrases,
             self.tokens(text, turn),
-            self.signals(text, turn),
+            _signal_names(flags[0], turn),
             float(distance[0]),
         )
 
@@ -138,11 +138,12 @@ class Predictor:
 
     def _read(
         self, texts: Sequence[str], turns: Sequence[int]
-    ) -> tuple[Requirements, list[Relevance], NDArray[np.float64]]:
+    ) -> tuple[Requirements, list[Relevance], list[SignalFlags], NDArray[np.float64]]:
         cleaned = [clean_text(text) for text in texts]
+        flags = [signal_flags(text, turn) for text, turn in zip(texts, turns, strict=True)]
         encoded = [
-            self._tokenizer.ids_and_offsets(clean, signal_flags(text, turn).tokens())
-            for clean, text, turn in zip(cleaned, texts, turns, strict=True)
+            self._tokenizer.ids_and_offsets(clean, found.tokens())
+            for clean, found in zip(cleaned, flags, strict=True)
         ]
         outputs = self._engine.outputs([ids for ids, _ in encoded])
         relevances = [
@@ -151,8 +152,10 @@ class Predictor:
         ]
         again = [index for index, found in enumerate(relevances) if found.dropped]
         if again:
+            for i in again:
+                flags[i] = _flags_of_kept(flags[i], relevances[i], turns[i])
             kept = self._engine.outputs(
-                [self._tokenizer.prompt_ids(relevances[i].kept, turns[i]) for i in again]
+                [self._tokenizer.ids(relevances[i].kept, flags[i].tokens()) for i in again]
             )
             outputs.scores[again] = kept.scores
             outputs.expected_error[again] = kept.expected_error
@@ -164,13 +167,7 @@ class Predictor:
             out_of_domain=(outputs.distance > self._calibration.largest_distance)
             | (unknown >= _MOST_UNKNOWN),
         )
-        return requirements, relevances, outputs.distance
-
-    def signals(self, text: str, turn: int = 1) -> tuple[str, ...]:
-        """Return the names of the signal flags that are set for `text`, as people read them."""
-        flags = signal_flags(text, turn)
-        later = () if flags.turn == 1 else (f"turn {turn}",)
-        return (*later, *flags.active())
+        return requirements, relevances, flags, outputs.distance
 
     def tokens(self, text: str, turn: int = 1) -> int:
         """Return how many tokens the encoder reads of `text`, at most `max_tokens`.
@@ -180,6 +177,21 @@ class Predictor:
         """
         checked = checked_texts([text])
         return len(self._tokenizer.prompt_ids(checked[0], _checked_turns([turn], 1)[0]))
+
+
+def _flags_of_kept(whole: SignalFlags, found: Relevance, turn: int) -> SignalFlags:
+    """Return the flags of what is kept of a message with the flags `whole`.
+
+    Cleaning takes the line breaks, and with them what some rules look for: a flag that the cleaned
+    message no longer has was set by its lines, and stays.
+    """
+    cleaned, kept = signal_flags(found.text, turn), signal_flags(found.kept, turn)
+    by_lines = set(whole.active()) - set(cleaned.active()) - {"short"}
+    return replace(kept, **dict.fromkeys(by_lines, True))
+
+
+def _signal_names(flags: SignalFlags, turn: int) -> tuple[str, ...]:
+    return (*(() if flags.turn == 1 else (f"turn {turn}",)), *flags.active())
 
 
 def load_predictor(path: str | Path | None = None) -> Predictor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -18,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from hydra_nb.errors import InvalidInputError
-from hydra_nb.predictor.architecture import RequirementNetwork, modernbert_student, thinned
+from hydra_nb.predictor.architecture import RequirementNetwork
+from hydra_nb.predictor.batches import training_batches
 from hydra_nb.predictor.calibration import Calibration, fit_calibration
 from hydra_nb.predictor.checkpoint import (
     MANIFEST,
@@ -42,6 +44,12 @@ from hydra_nb.predictor.model_card import model_card
 from hydra_nb.predictor.plan import TrainingPlan
 from hydra_nb.predictor.predictor import DEFAULT_CHECKPOINT, Predictor, load_predictor
 from hydra_nb.predictor.report import report_markdown
+from hydra_nb.predictor.students import (
+    modernbert_student,
+    narrowed,
+    neuron_importance,
+    thinned,
+)
 from hydra_nb.predictor.tokens import PromptTokenizer
 from hydra_nb.predictor.torch_checkpoint import save_network, start_network
 from hydra_nb.predictor.training import network_results, train
@@ -55,6 +63,7 @@ REPORT_TEXT = "report.md"
 CARD = "MODEL_CARD.md"
 
 _FEW_PROMPTS = 2000
+_IMPORTANCE_PROMPTS = 1800
 
 
 def read_prompts(data: Path) -> list[LabelledPrompt]:
@@ -77,14 +86,15 @@ def read_prompts(data: Path) -> list[LabelledPrompt]:
 
 
 def taught(
-    prompts: Sequence[LabelledPrompt], teacher: Predictor, *, most: int
+    prompts: Sequence[LabelledPrompt], teachers: Sequence[Predictor], *, most: int
 ) -> list[LabelledPrompt]:
-    """Return the prompts with the teacher's scores as targets of the weakly labelled ones.
+    """Return the prompts with the teachers' mean scores as targets of the weakly labelled ones.
 
     At most `most` of these are kept, evenly drawn: no more than training will look at.
     """
     weak = evenly([p for p in prompts if p.kind == "weak" and p.split == "train"], most)
-    values = teacher.predict([prompt.text for prompt in weak]).values.tolist()
+    texts = [prompt.text for prompt in weak]
+    values = np.mean([teacher.predict(texts).values for teacher in teachers], axis=0).tolist()
     return [
         *(prompt for prompt in prompts if prompt.kind != "weak"),
         *(replace(p, targets=(r, c, d, t)) for p, (r, c, d, t) in zip(weak, values, strict=True)),
@@ -131,15 +141,46 @@ def opened_network(
         origin = f"untrained, on the token embeddings of {encoder_name(encoder)}"
         network = modernbert_student(network, modernbert_layers)
         description |= {"architecture": "ModernBertModel", "origin": origin}
+    return network, tokenizer, description | _sizes(network)
+
+
+def _sizes(network: RequirementNetwork) -> dict[str, Any]:
+    names = {
+        "layers": "num_hidden_layers",
+        "hidden": "hidden_size",
+        "intermediate": "intermediate_size",
+        "attention_heads": "num_attention_heads",
+    }
     config = network.encoder.config
-    description |= {
-        "layers": int(config.num_hidden_layers),
-        "hidden": int(config.hidden_size),
-        "attention_heads": int(config.num_attention_heads),
+    return {
+        **{own: int(getattr(config, its)) for own, its in names.items() if hasattr(config, its)},
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "weights": "fp32",
     }
-    return network, tokenizer, description
+
+
+def with_feed_forward(
+    network: RequirementNetwork,
+    tokenizer: PromptTokenizer,
+    prompts: Sequence[LabelledPrompt],
+    width: int,
+    *,
+    plan: TrainingPlan,
+) -> RequirementNetwork:
+    """Return a copy that keeps the `width` feed-forward neurons of each layer that matter most.
+
+    What matters is measured on labelled training prompts; see `students.neuron_importance`.
+    """
+    labelled = [p for p in prompts if p.kind != "weak" and p.split == "train"]
+    batches = training_batches(
+        evenly(labelled, _IMPORTANCE_PROMPTS),
+        tokenizer,
+        weights={},
+        tokens_per_batch=plan.tokens_per_batch,
+        limit=plan.limit,
+        generator=random.Random(plan.seed),
+    )
+    return narrowed(network, width, neuron_importance(network, batches, plan))
 
 
 def settled(
@@ -171,15 +212,17 @@ def train_checkpoint(
     vocabulary: int = 48_000,
     layers: Sequence[int] | None = None,
     modernbert_layers: int | None = None,
+    feed_forward: int | None = None,
     progress: bool = True,
 ) -> Predictor:
     """Train, calibrate, export and evaluate; return the predictor of the folder written.
 
     A run that was interrupted goes on after its last whole epoch when it is started again with the
-    same arguments.
+    same arguments. `feed_forward` first narrows the feed-forward layers of a BERT-like encoder.
 
     Raises:
-        InvalidInputError: nothing to train on, or `out` holds the state of another run.
+        InvalidInputError: nothing to train on, or `out` holds the state of another run; layers or
+            a feed-forward width that the encoder does not have.
         CheckpointError: the encoder cannot be loaded.
     """
     network, tokenizer, description = opened_network(
@@ -190,6 +233,9 @@ def train_checkpoint(
         layers=layers,
         modernbert_layers=modernbert_layers,
     )
+    if feed_forward is not None:
+        network = with_feed_forward(network, tokenizer, prompts, feed_forward, plan=plan)
+        description |= _sizes(network)
     if plan.frozen_layers is None:
         frozen = layers_to_freeze(prompts, int(network.encoder.config.num_hidden_layers))
         plan = replace(plan, frozen_layers=frozen)

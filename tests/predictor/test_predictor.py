@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,8 @@ import pytest
 
 from hydra_nb.errors import InvalidInputError
 from hydra_nb.predictor import Predictor, load_predictor
+from hydra_nb.predictor.engines import Outputs
+from tests.predictor.conftest import tiny_tokenizer
 
 TEXTS = [
     "thanks!",
@@ -191,7 +194,36 @@ def test_a_predictor_says_what_it_is(trained: SimpleNamespace) -> None:
     assert predictor.metrics == {}
 
 
-def test_signals_name_the_flags_that_are_set() -> None:
-    predictor = load_predictor()
-    assert predictor.signals("see https://example.org/a.py", turn=1) == ("file", "url", "short")
-    assert predictor.signals("ok", turn=7) == ("turn 7", "short")
+def test_a_reading_names_the_flags_that_are_set(shipped: Predictor) -> None:
+    assert shipped.read("see https://example.org/a.py").signals == ("file", "url", "short")
+    assert shipped.read("ok", turn=7).signals == ("turn 7", "short")
+
+
+class _EndIsNoise:
+    """An engine that finds the last `n_noise` tokens of a text of more than that irrelevant."""
+
+    def __init__(self, n_noise: int) -> None:
+        self.n_noise = n_noise
+        self.rows: list[list[int]] = []
+
+    def outputs(self, rows: Sequence[Sequence[int]]) -> Outputs:
+        filled = Outputs.empty(len(rows))
+        for index, row in enumerate(rows):
+            self.rows.append(list(row))
+            noise = np.zeros(len(row))
+            noise[-1 - self.n_noise : -1] = 1.0
+            filled.noise[index] = noise
+        return filled
+
+
+def test_what_is_scored_has_the_flags_of_what_is_kept() -> None:
+    noise = "urgent error , use gpt.py now"
+    text = f"look at these lines of mine\nimport numpy\nand tell me what they are for\n{noise}"
+    tokenizer = tiny_tokenizer([text])
+    engine = _EndIsNoise(len(tokenizer.tokenizer.encode(noise).ids))
+    reading = Predictor(load_predictor().manifest, tokenizer, engine).read(text)
+    assert reading.ignored == (noise,)
+    # `error` and `file` go with the noise; `code` is seen by its line break, which is gone by then
+    assert reading.signals == ("code",)
+    kept = "look at these lines of mine import numpy and tell me what they are for"
+    assert engine.rows[1] == tokenizer.ids(kept, ("<turn:1>", "<code>"))

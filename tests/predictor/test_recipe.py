@@ -280,6 +280,22 @@ def test_few_prompts_freeze_two_thirds_of_the_layers() -> None:
     assert layers_to_freeze(few * 100, 12) == 0
 
 
+def test_weak_prompts_take_the_mean_of_what_their_teachers_say(
+    trained: SimpleNamespace, shipped: Predictor
+) -> None:
+    from hydra_nb.predictor.recipe import taught
+
+    weak = [replace(p, kind="weak", split="train") for p in made_up_prompts()[:3]]
+    labelled = made_up_prompts()[3:5]
+    tiny = load_predictor(trained.fp32_folder)
+    prompts = taught([*weak, *labelled], [tiny, shipped], most=2)
+    assert prompts[:2] == labelled
+    assert len(prompts) == 4
+    texts = [prompt.text for prompt in prompts[2:]]
+    mean = (tiny.predict(texts).values + shipped.predict(texts).values) / 2
+    assert [p.targets for p in prompts[2:]] == [pytest.approx(tuple(row)) for row in mean]
+
+
 def test_a_served_graph_turns_back_into_its_network(trained: SimpleNamespace) -> None:
     from hydra_nb.predictor.dequantization import reopened
     from hydra_nb.predictor.torch_checkpoint import load_network

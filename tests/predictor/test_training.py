@@ -56,19 +56,6 @@ def test_the_same_seed_trains_the_same_network() -> None:
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
-def test_a_student_keeps_the_layers_asked_for() -> None:
-    import torch
-
-    from hydra_nb.predictor.architecture import thinned
-
-    network = tiny_network(50)
-    student = thinned(network, [1])
-    kept = student.encoder.encoder.layer[0].state_dict()
-    original = network.encoder.encoder.layer[1].state_dict()
-    assert len(student.encoder.encoder.layer) == 1
-    assert all(torch.equal(kept[name], original[name]) for name in kept)
-
-
 def test_learning_rates_fall_from_the_heads_to_the_first_layer() -> None:
     from hydra_nb.predictor.architecture import depth_of
 
