@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from typing import Any
 from unittest import mock
 
@@ -18,6 +17,7 @@ from hydra_nb.solver import (
     Contract,
     Plan,
     PlanningStoppedError,
+    RelaxedLimit,
     available_solvers,
     plan,
 )
@@ -483,7 +483,11 @@ def test_the_smallest_relaxation_of_a_cap_is_enough_and_one_less_is_not() -> Non
     assert found.status == "infeasible"
     assert found.infeasibility is not None
     assert found.infeasibility.conflict == ("requests of strong",)
-    assert found.infeasibility.relaxations == ("raise strong's cap by 40 requests",)
+    assert found.infeasibility.relaxations == (RelaxedLimit("max_requests", "strong", 40),)
+    assert found.infeasibility.words == (
+        "No plan satisfies requests of strong. "
+        "Any one of these is enough: raise strong's cap by 40 requests."
+    )
     assert plan(problem, Constraints(max_requests={"strong": 50})).status == "optimal"
     assert plan(problem, Constraints(max_requests={"strong": 49})).status == "infeasible"
 
@@ -503,13 +507,11 @@ def test_limits_that_conflict_are_few_and_relaxing_as_told_helps(data: st.DataOb
     if len(conflict) > 1:
         rest = {name: caps[name] for name in conflict[1:]}
         assert plan(problem, Constraints(max_requests=rest)).status != "infeasible"
-    for words in found.infeasibility.relaxations:
-        name, amount = re.findall(r"raise (\w+)'s cap by ([\d,]+) requests", words)[0]
-        more = caps | {name: caps[name] + int(amount.replace(",", ""))}
-        assert plan(problem, Constraints(max_requests=more)).status != "infeasible"
-        assert plan(problem, Constraints(max_requests=more | {name: more[name] - 1})).status == (
-            "infeasible"
-        )
+    for limit in found.infeasibility.relaxations:
+        more = limit.applied_to(Constraints(max_requests=caps))
+        assert plan(problem, more).status != "infeasible"
+        less = {**more.max_requests, limit.key: more.max_requests[limit.key] - 1}
+        assert plan(problem, Constraints(max_requests=less)).status == "infeasible"
 
 
 def test_a_relaxation_of_a_token_cap_is_enough_for_whole_requests() -> None:
@@ -523,7 +525,7 @@ def test_a_relaxation_of_a_token_cap_is_enough_for_whole_requests() -> None:
     for cap in (100, 700):  # without and with a fractional plan
         found = plan(problem, Constraints(max_tokens={"middle": 500, "strong": cap}))
         assert found.infeasibility is not None
-        more = f"raise strong's cap by {800 - cap} tokens"
+        more = RelaxedLimit("max_tokens", "strong", 800 - cap)
         assert more in found.infeasibility.relaxations
     assert plan(problem, Constraints(max_tokens={"middle": 500, "strong": 800})).status != (
         "infeasible"
@@ -537,10 +539,9 @@ def test_every_relaxation_of_a_token_cap_is_enough(data: st.DataObject) -> None:
     found = plan(problem, Constraints(max_tokens=caps))
     if found.infeasibility is None:
         return
-    for words in found.infeasibility.relaxations:
-        name, amount = re.findall(r"raise (\w+)'s cap by ([\d,]+) tokens", words)[0]
-        more = caps | {name: caps[name] + int(amount.replace(",", ""))}
-        assert plan(problem, Constraints(max_tokens=more)).status != "infeasible"
+    for limit in found.infeasibility.relaxations:
+        more = limit.applied_to(Constraints(max_tokens=caps))
+        assert plan(problem, more).status != "infeasible"
 
 
 def test_a_fleet_too_small_says_how_many_models_it_takes() -> None:
@@ -550,7 +551,9 @@ def test_a_fleet_too_small_says_how_many_models_it_takes() -> None:
     problem = formulate(needs, Catalog((left, right)), tau=0.0)
     found = plan(problem, Constraints(max_models=1))
     assert found.infeasibility is not None
-    assert found.infeasibility.relaxations == ("allow 2 models",)
+    (more,) = found.infeasibility.relaxations
+    assert more.words == "allow 1 more model"
+    assert more.applied_to(Constraints(max_models=1)) == Constraints(max_models=2)
 
 
 def test_the_usage_of_the_rows_adds_up_to_that_of_the_plan() -> None:
@@ -575,11 +578,10 @@ def test_the_budget_that_a_fleet_needs_is_that_of_the_fleet(most: int) -> None:
     assert fleet.value > free.value  # the fleet costs more than the flows alone would
     found = plan(problem, Constraints(max_models=most, budget_usd=free.value / 2e6))
     assert found.infeasibility is not None
-    (words,) = found.infeasibility.relaxations
-    more = float(re.findall(r"raise the budget by \$([\d.]+)", words)[0])
-    assert more == pytest.approx((fleet.value - free.value / 2) / 1e6, rel=0.01)
-    enough = Constraints(max_models=most, budget_usd=free.value / 2e6 + more)
-    assert plan(problem, enough).status != "infeasible"
+    (more,) = found.infeasibility.relaxations
+    assert more.kind == "budget_usd"
+    assert more.amount == pytest.approx((fleet.value - free.value / 2) / 1e6, rel=0.01)
+    assert plan(problem, more.applied_to(found.constraints)).status != "infeasible"
 
 
 def test_a_plan_that_is_stopped_invents_no_result() -> None:

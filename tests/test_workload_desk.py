@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 import hydra_nb as hy
 from hydra_nb import Catalog, InvalidInputError, Requirements
-from hydra_nb.solver import Constraints, Contract, plan
+from hydra_nb.solver import Constraints, Contract, RelaxedLimit, plan
 from hydra_nb.solver.classes import charges, query_classes
 from hydra_nb.solver.coupling import couple
 from hydra_nb.widgets.code import constraints_code
-from hydra_nb.widgets.limit_relaxing import relaxed
+from hydra_nb.widgets.limit_relaxing import can_be_relaxed, relaxed
 from hydra_nb.widgets.limit_rows import KINDS, LimitRow, read_rows, rows_of
 from hydra_nb.widgets.limit_sheets import Sheets
 from hydra_nb.widgets.store import Store
@@ -422,25 +422,24 @@ def test_the_relaxations_that_a_plan_names_can_be_applied_and_suffice(
     problem = formulated(ask(small()), None)
     found = plan(problem, constraints)
     assert found.infeasibility is not None
-    alone = [[words] for words in found.infeasibility.relaxations]
+    alone = [[limit] for limit in found.infeasibility.relaxations]
     for listed in alone or [list(found.infeasibility.together)]:
-        rows: tuple[LimitRow, ...] | None = rows_of(constraints)
-        for words in listed:
-            rows = rows and relaxed(rows, words)
-        assert rows, listed
+        assert all(can_be_relaxed(rows_of(constraints), limit) for limit in listed)
+        rows = relaxed(rows_of(constraints), constraints, listed)
         assert plan(problem, read_rows(rows, POOL).constraints).status != "infeasible"
 
 
 def test_a_fleet_that_is_too_small_can_be_widened() -> None:
     rows = rows_of(Constraints(max_models=1))
-    widened = relaxed(rows, "allow 3 models")
-    assert widened is not None
+    widened = relaxed(rows, Constraints(max_models=1), [RelaxedLimit("max_models", "", 2)])
     assert read_rows(widened, POOL).constraints == Constraints(max_models=3)
 
 
 def test_what_cannot_be_applied_simply_is_said_to_be_so() -> None:
-    assert relaxed((), "allow 5 more tokens in blocks of cheap") is None
-    assert relaxed((), "raise the budget by $3.00") is None
+    rows = rows_of(Constraints(budget_usd=1.0))
+    assert can_be_relaxed(rows, RelaxedLimit("budget_usd", "", 3.0))
+    assert not can_be_relaxed(rows, RelaxedLimit("blocks", "cheap", 5))
+    assert not can_be_relaxed((), RelaxedLimit("budget_usd", "", 3.0))
 
 
 # -- the desk ------------------------------------------------------------------------------------
@@ -530,8 +529,13 @@ def test_an_infeasible_workload_says_so_and_a_click_makes_it_possible(desk: Work
     assert (view["state"], view["models"]) == ("infeasible", [])
     offer = view["infeasible"]["relaxations"][0]
     assert offer["applies"]
-    desk.change_limits(Sheets.relax, [offer["words"]])
+    with pytest.raises(InvalidInputError, match="the plan does not ask for that: 'do as I say'"):
+        desk.relax([offer["words"], "do as I say"])
+    assert desk.constraints == Constraints(budget_usd=0.001)
+    desk.relax([offer["words"]])
     assert settled(desk)["answer"]["state"] == "ready"
+    desk.change_limits(Sheets.undo)
+    assert desk.constraints == Constraints(budget_usd=0.001)
 
 
 def test_a_limit_on_a_model_that_is_removed_is_out_of_force(

@@ -12,6 +12,7 @@ from hydra_nb.solver.plan import Infeasibility, Plan, ShadowPrice
 from hydra_nb.solver.planning import plan
 from hydra_nb.solver.program import AssignmentProgram, Solution, assignment_program
 from hydra_nb.solver.relaxation import PlanningStoppedError
+from hydra_nb.solver.relaxed_limit import RelaxedLimit
 
 __all__ = [
     "SOLVERS",
@@ -23,6 +24,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "PlanningStoppedError",
+    "RelaxedLimit",
     "ShadowPrice",
     "Solution",
     "assignment_program",

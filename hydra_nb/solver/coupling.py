@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hydra_nb.errors import InvalidInputError
-from hydra_nb.money import format_usd
 from hydra_nb.problem import RoutingProblem
 from hydra_nb.solver.constraints import Constraints, Contract
+from hydra_nb.solver.relaxed_limit import RelaxedLimit
 
 Objective = Literal["cost", "shortfall"]
 
@@ -111,23 +111,9 @@ class Row:
             "commitment": f"commitment of {self.key}",
         }[self.kind]
 
-    def relaxed_by(self, amount: float, requests: int) -> str:
-        """Return in words how to relax the row by `amount` of its unit."""
-        most = math.ceil(amount - 1e-6)
-        share = f"{math.ceil(amount / max(requests, 1) * 1e4 - 1e-6) / 100:.6g} percentage points"
-        return {
-            "max_requests": f"raise {self.key}'s cap by {most:,} requests",
-            "max_tokens": f"raise {self.key}'s cap by {most:,} tokens",
-            "max_provider_share": f"raise the largest share of {self.key} by {share}",
-            "min_provider_share": f"lower the least share of {self.key} by {share}",
-            "budget_usd": f"raise the budget by {format_usd(_up(amount))}",
-            "max_mean_shortfall": (
-                f"raise the mean shortfall by {_up(amount / max(requests, 1), digits=3):.4g}"
-            ),
-            "min_share_within_tau": f"lower the share within τ by {share}",
-            "blocks": f"allow {most:,} more tokens in blocks of {self.key}",
-            "commitment": f"lower the commitment of {self.key} by {format_usd(_up(amount))}",
-        }[self.kind]
+    def relaxed_by(self, amount: float, requests: int, *, exact: bool = True) -> RelaxedLimit:
+        """Return how to relax the row by `amount` of its unit."""
+        return RelaxedLimit.rounded_up(self.kind, self.key, amount, requests=requests, exact=exact)
 
 
 @dataclass(frozen=True)
@@ -347,11 +333,3 @@ def _rows(
             extras.append(Extra(number, charged, contract.max_blocks, True, tuple(entries)))
             rows.append(Row("blocks", offer.label, 0.0, "tokens", tokens, alone))
     return tuple(rows), tuple(extras)
-
-
-def _up(amount: float, *, digits: int = 3) -> float:
-    """Return `amount` rounded up to `digits` significant digits."""
-    if amount <= 0:
-        return 0.0
-    step = 10.0 ** (math.floor(math.log10(amount)) - digits + 1)
-    return math.ceil(amount / step - 1e-9) * step

@@ -12,6 +12,7 @@ from hydra_nb.solver.adapter import SolverName
 from hydra_nb.solver.coupling import CoupledProblem
 from hydra_nb.solver.plan import Infeasibility
 from hydra_nb.solver.relaxation import Relaxation, Stop, least_excess, row_scales
+from hydra_nb.solver.relaxed_limit import RelaxedLimit
 from hydra_nb.solver.whole import has_few_pairs, least_whole_excess
 
 # A limit that must hold counts this much more than one that may give.
@@ -51,10 +52,10 @@ def explain_infeasible(
     for number in conflict.tolist():
         amount = ask.alone(number)
         if amount is not None and (enough is None or enough(_relaxed(coupled, number, amount))):
-            alone.append(_words(coupled, number, amount, exact=ask.whole))
+            alone.append(_relaxed_limit(coupled, number, amount, exact=ask.whole))
     excess = ask.excess(np.ones(len(coupled.rows)))
     together = [
-        _words(coupled, number, float(excess[number]), exact=ask.whole)
+        _relaxed_limit(coupled, number, float(excess[number]), exact=ask.whole)
         for number in np.flatnonzero(excess > 0).tolist()
     ]
     words = tuple(coupled.rows[number].words for number in conflict.tolist())
@@ -69,10 +70,13 @@ def _relaxed(coupled: CoupledProblem, number: int, amount: float) -> CoupledProb
     return replace(coupled, rows=tuple(rows))
 
 
-def _words(coupled: CoupledProblem, number: int, amount: float, *, exact: bool) -> str:
+def _relaxed_limit(
+    coupled: CoupledProblem, number: int, amount: float, *, exact: bool
+) -> RelaxedLimit:
     row = coupled.rows[number]
-    words = row.relaxed_by(amount, coupled.requests)
-    return words if exact or row.unit == "requests" else words.replace(" by ", " by at least ", 1)
+    # A limit on requests lets fractions of them be made whole at no more of it.
+    exact = exact or row.unit == "requests"
+    return row.relaxed_by(amount, coupled.requests, exact=exact)
 
 
 class _Asked:

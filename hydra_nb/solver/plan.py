@@ -12,6 +12,7 @@ from hydra_nb.money import format_usd
 from hydra_nb.problem import RoutingProblem
 from hydra_nb.solver.constraints import Constraints
 from hydra_nb.solver.coupling import Objective, Offer
+from hydra_nb.solver.relaxed_limit import RelaxedLimit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,23 +42,23 @@ class Infeasibility:
 
     Attributes:
         conflict: limits that cannot hold together; without any one of them, the rest of them can.
-        relaxations: each alone makes a plan possible, in words, and less of it does not. "At least"
-            is said where this is known for plans that may split requests only.
-        together: the smallest joint relaxation, in words, where no single one is enough.
+        relaxations: each alone makes a plan possible, and less of it does not; see
+            `RelaxedLimit.exact`.
+        together: the smallest joint relaxation, where no single one is enough.
     """
 
     conflict: tuple[str, ...]
-    relaxations: tuple[str, ...]
-    together: tuple[str, ...] = ()
+    relaxations: tuple[RelaxedLimit, ...]
+    together: tuple[RelaxedLimit, ...] = ()
 
     @property
     def words(self) -> str:
         """Return both in sentences."""
         text = f"No plan satisfies {_listed(self.conflict)}."
         if self.relaxations:
-            return f"{text} Any one of these is enough: {'; '.join(self.relaxations)}."
+            return f"{text} Any one of these is enough: {'; '.join(map(str, self.relaxations))}."
         if self.together:
-            return f"{text} Together these are enough: {'; '.join(self.together)}."
+            return f"{text} Together these are enough: {'; '.join(map(str, self.together))}."
         return text
 
 

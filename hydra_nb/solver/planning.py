@@ -31,6 +31,7 @@ from hydra_nb.solver.fleet import FleetPlan, plan_fleet
 from hydra_nb.solver.infeasibility import explain_infeasible
 from hydra_nb.solver.plan import Infeasibility, Plan, PlanStatus, ShadowPrice
 from hydra_nb.solver.relaxation import PlanningStoppedError, Relaxation, Stop, relax
+from hydra_nb.solver.relaxed_limit import RelaxedLimit
 from hydra_nb.solver.whole import NoWholePlanError, whole_flows
 
 _PROVEN = 1e-9  # relative gap that is put down to rounding
@@ -188,7 +189,7 @@ def _too_few_models(coupled: CoupledProblem, least: int) -> Infeasibility:
     tau = f"every request within τ = {coupled.problem.tau:.2f}"
     return Infeasibility(
         (f"fleet of at most {most} model{'' if most == 1 else 's'}", tau),
-        (f"allow {least:,} models",),
+        (RelaxedLimit("max_models", "", least - (most or 0)),),
     )
 
 
@@ -203,7 +204,8 @@ def _fleet_conflict(
             wider = replace(coupled, constraints=replace(limits, max_models=most))
             if _fleet_of(wider, solver, seconds, stop) is not None:
                 fleet = f"fleet of at most {limits.max_models} models"
-                return Infeasibility((fleet, *rows), (f"allow {most:,} models",))
+                more = RelaxedLimit("max_models", "", most - limits.max_models)
+                return Infeasibility((fleet, *rows), (more,))
     if limits.budget_usd is not None:
         rest = couple(coupled.problem, replace(limits, budget_usd=None), coupled.objective)
         found = _fleet_of(rest, solver, seconds, stop)
@@ -211,8 +213,8 @@ def _fleet_conflict(
             cost = _result(rest, found.flows, found.bound, "", 0.0, blocks=found.blocks)
             lack = cost.total_cost_micro_usd - limits.budget_usd * 1e6
             budget = next(row for row in coupled.rows if row.kind == "budget_usd")
-            words = budget.relaxed_by(lack, coupled.requests)
-            return Infeasibility((*rows, "fees and commitments"), (words,))
+            more = budget.relaxed_by(lack, coupled.requests)
+            return Infeasibility((*rows, "fees and commitments"), (more,))
     return Infeasibility((*rows, "fees and commitments"), ())
 
 

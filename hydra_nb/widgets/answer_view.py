@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from hydra_nb.dimensions import LABELS
 from hydra_nb.money import format_usd
-from hydra_nb.solver import Plan, ShadowPrice
-from hydra_nb.widgets.limit_relaxing import relaxed
+from hydra_nb.solver import Plan, RelaxedLimit, ShadowPrice
+from hydra_nb.widgets.limit_relaxing import can_be_relaxed
 from hydra_nb.widgets.views import View
 from hydra_nb.widgets.why_view import shortened
 from hydra_nb.widgets.workload_desk import WorkloadDesk
@@ -213,17 +213,17 @@ def _infeasible(desk: WorkloadDesk, plan: Plan | None) -> View | None:
     reason, rows = plan.infeasibility, desk.sheets.current.rows
     conflict = reason.conflict
 
-    def button(words: str) -> View:
-        return {"words": words, "applies": relaxed(rows, words) is not None}
+    def button(limit: RelaxedLimit) -> View:
+        return {"words": limit.words, "applies": can_be_relaxed(rows, limit)}
 
-    together = [button(words) for words in reason.together]
+    together = [button(limit) for limit in reason.together]
     listed = (
         f"{', '.join(conflict[:-1])} and {conflict[-1]}" if len(conflict) > 1 else "".join(conflict)
     )
     return {
         "headline": "No plan satisfies these limits.",
         "conflict": f"{_these(len(conflict))}: {listed}." if listed else "",
-        "relaxations": [button(words) for words in reason.relaxations],
+        "relaxations": [button(limit) for limit in reason.relaxations],
         "together": together,
         "applies_together": bool(together) and all(item["applies"] for item in together),
     }

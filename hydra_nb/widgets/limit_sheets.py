@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hydra_nb.errors import InvalidInputError
-from hydra_nb.solver import Constraints
+from hydra_nb.solver import Constraints, RelaxedLimit
 from hydra_nb.solver.coupling import Objective
 from hydra_nb.widgets.limit_relaxing import relaxed
 from hydra_nb.widgets.limit_rows import KINDS, LimitRow, rows_of
@@ -88,15 +88,13 @@ class Sheets:
             )
         return self._to(self.current.rows, f"least {objective}", objective)
 
-    def relax(self, listed: Sequence[str]) -> Sheets:
-        """Return the line after what an infeasible plan asks for was done, all of it."""
-        rows = self.current.rows
-        for words in listed:
-            further = relaxed(rows, words)
-            if further is None:
-                raise InvalidInputError(f"cannot be applied by itself: {words:.160}")
-            rows = further
-        return self._to(rows, "; ".join(listed)[:160])
+    def relax(self, constraints: Constraints, listed: Sequence[RelaxedLimit]) -> Sheets:
+        """Return the line after what an infeasible plan asks for was done, all of it.
+
+        `constraints` are those in force.
+        """
+        rows = relaxed(self.current.rows, constraints, listed)
+        return self._to(rows, "; ".join(map(str, listed))[:160])
 
     def undo(self) -> Sheets:
         """Return the line one step back, or unchanged at its start."""

@@ -7,7 +7,7 @@ lock; loading and answering run in threads of their own and hand over what they 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +151,24 @@ class WorkloadDesk:
             self._ask("limits")
             self._notify()
             return self.sheets.made
+
+    def relax(self, listed: Sequence[str]) -> None:
+        """Do what the plan on screen asks for where it is impossible, by its words.
+
+        Raises:
+            InvalidInputError: the plan on screen does not ask for that, or it is a term of a
+                contract; nothing has changed.
+        """
+        with self.lock:
+            reason = self.plan.infeasibility if self.plan is not None else None
+            offered = (*reason.relaxations, *reason.together) if reason is not None else ()
+            chosen = []
+            for words in listed:
+                limit = next((limit for limit in offered if limit.words == words), None)
+                if limit is None:
+                    raise InvalidInputError(f"the plan does not ask for that: {words!r:.160}")
+                chosen.append(limit)
+            self.change_limits(Sheets.relax, self.constraints, chosen)
 
     def set_constraints(self, constraints: Constraints) -> None:
         """Show other limits; undo brings the old ones back."""

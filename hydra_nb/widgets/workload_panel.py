@@ -51,7 +51,7 @@ class WorkloadPanel(Panel):
             "remove_limit": lambda number: desk.change_limits(Sheets.remove, number),
             "clear_limits": partial(desk.change_limits, Sheets.clear),
             "objective": lambda objective: desk.change_limits(Sheets.aim, objective),
-            "relax": lambda listed: desk.change_limits(Sheets.relax, listed),
+            "relax": desk.relax,
             "undo": partial(desk.change_limits, Sheets.undo),
             "redo": partial(desk.change_limits, Sheets.redo),
             "show": desk.show,
