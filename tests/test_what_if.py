@@ -509,6 +509,21 @@ def test_a_failed_analysis_is_said_and_the_next_change_tries_again(
     assert ready(store)["state"] == "ready"
 
 
+def test_a_failed_analysis_can_be_tried_again_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(question: what_if.Question) -> what_if.Answer:
+        raise RuntimeError("no memory left")
+
+    monkeypatch.setattr(what_if, "first_answer", broken)
+    store = open_store()
+    assert ready(store)["state"] == "error"
+    store.analyse_again()
+    assert ready(store)["message"] == "no memory left"
+    monkeypatch.setattr(what_if, "first_answer", first_answer)
+    store.analyse_again()
+    view = ready(store)
+    assert (view["state"], view["message"]) == ("ready", "")
+
+
 def test_where_nobody_looks_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[what_if.Question] = []
     monkeypatch.setattr(what_if, "first_answer", asked.append)

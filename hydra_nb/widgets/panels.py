@@ -234,4 +234,5 @@ class WhatIfPanel(Panel):
             "go_tau": lambda tau: store.set(tau=as_number(tau, "τ")),
             "try": functools.partial(what_if_moves.try_flip, store),
             "edit": lambda model, field, typed: store.edit_cell(model, field, typed),
+            "retry": store.analyse_again,
         }

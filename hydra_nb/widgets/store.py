@@ -260,6 +260,12 @@ class Store:
             self.what_if = replace(self.what_if, picks=picks)
             self._notify()
 
+    def analyse_again(self) -> None:
+        """Ask again what could not be answered."""
+        with self.lock:
+            self.what_if = replace(self.what_if, failed=None, message="")
+            self._notify()
+
     def _to_analyse(self) -> Question | None:
         question = self.question if self.what_if.on else None
         return question if question is not None and self.what_if.lacks(question) else None

@@ -32,6 +32,11 @@ function render({ model, el }) {
 
   // -- the parts ------------------------------------------------------------------------------
   const idle = h("div", { class: "hy-idle" });
+  const retry = h(
+    "button",
+    { type: "button", class: "hy-chip", hidden: true, onclick: () => act("retry") },
+    "Try again",
+  );
   const flip = flipCard(act);
   const tau = strip({
     title: "Which model wins as τ grows",
@@ -67,7 +72,7 @@ function render({ model, el }) {
     h("section", { class: "hy-part" }, tau.root),
     h("div", { class: "hy-columns" }, prices, map.root),
   );
-  root.append(idle, refusal, body, models.root);
+  root.append(h("div", { class: "hy-line" }, idle, retry), refusal, body, models.root);
 
   const shownModel = () => model.get("view").detail?.model;
 
@@ -79,6 +84,7 @@ function render({ model, el }) {
     const running = view.state === "running" ? "working …" : view.note;
     setText(aside, running);
     setText(idle, view.message ? `This could not be worked out: ${view.message}` : (IDLE[view.state] ?? ""));
+    retry.hidden = view.state !== "error";
     if (view.refusal) setText(refusal, view.refusal);
     body.hidden = !detail;
     models.show(view.models);
