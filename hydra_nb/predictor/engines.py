@@ -64,7 +64,6 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
         try:
             self._session: Any = onnxruntime.InferenceSession(

@@ -8,7 +8,6 @@ meanwhile is for the receiver to drop.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from hydra_nb.dimensions import DIMENSIONS
 from hydra_nb.errors import InvalidInputError
+from hydra_nb.widgets.background import Background
 from hydra_nb.widgets.reading import Reading
 
 logger = logging.getLogger(__name__)
@@ -88,39 +88,25 @@ class Explainer:
         wanted: Callable[[], Request | None],
         deliver: Deliver,
     ) -> None:
-        self._lock = lock
-        self._wanted = wanted
+        self._background = Background(lock, wanted, self._explain)
         self._deliver = deliver
-        self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
-        """Look for requests, unless a thread is at it already and will look by itself."""
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, daemon=True)
-            self._thread.start()
+        """Look for requests; called under the lock."""
+        self._background.wake()
 
-    def _run(self) -> None:
-        while (request := self._next()) is not None:
-            reading = request.reading
-            try:
-                found = Contributions.of(request.explain(reading.text, reading.turn))
-            # A predictor may be anybody's: its failure is a state of the screen, not its end.
-            except Exception as error:
-                logger.exception("explaining failed")
-                self._deliver(reading, None, str(error) or repr(error))
-            else:
-                self._deliver(reading, found, "")
-
-    def _next(self) -> Request | None:
-        """Return the request that stood for the pause; `None` ends the thread."""
-        stood: Request | None = None
-        while True:
-            with self._lock:
-                request = self._wanted()
-                if request is None:
-                    self._thread = None
-                    return None
-            if stood is not None and request.reading is stood.reading:
-                return request
-            stood = request
-            time.sleep(PAUSE_SECONDS)
+    def _explain(self, request: Request) -> None:
+        """Explain a request that stands for the pause; one that does not comes again as another."""
+        reading = request.reading
+        time.sleep(PAUSE_SECONDS)
+        newest = self._background.newest()
+        if newest is None or newest.reading is not reading:
+            return
+        try:
+            found = Contributions.of(request.explain(reading.text, reading.turn))
+        # A predictor may be anybody's: its failure is a state of the screen, not its end.
+        except Exception as error:
+            logger.exception("explaining failed")
+            self._deliver(reading, None, str(error) or repr(error))
+        else:
+            self._deliver(reading, found, "")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -36,11 +35,15 @@ from hydra_nb.sensitivity import (
     price_tau_regions,
     tau_staircase,
 )
+from hydra_nb.widgets.background import Background
 
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 0.06
-"""Between two answers; with the work itself this makes about ten a second."""
+"""Before an answer, so that the verdict, which waits for the same interpreter, goes out first.
+
+With the work itself this makes about ten answers a second.
+"""
 
 TAU_REACH = 1.5
 """Where the axis of τ ends, unless τ itself is beyond."""
@@ -228,37 +231,26 @@ class Analyst:
         wanted: Callable[[], Question | None],
         deliver: Deliver,
     ) -> None:
-        self._lock = lock
-        self._wanted = wanted
+        self._background = Background(lock, wanted, self._answer)
         self._deliver = deliver
-        self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
-        """Look for questions, unless a thread is at it already and will look by itself."""
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, daemon=True)
-            self._thread.start()
+        """Look for questions; called under the lock."""
+        self._background.wake()
 
-    def _run(self) -> None:
-        # The verdict goes out first: it waits for the same interpreter.
-        time.sleep(PAUSE_SECONDS / 2)
-        while (question := self._next()) is not None:
-            try:
-                answer = first_answer(question)
-                self._deliver(question, answer, "")
-                self._deliver(question, whole_answer(answer), "")
-            # Whatever goes wrong here is a state of the screen, not the end of the thread.
-            except Exception as error:
-                logger.exception("the analysis failed")
-                self._deliver(question, None, str(error) or repr(error))
-            time.sleep(PAUSE_SECONDS)
-
-    def _next(self) -> Question | None:
-        with self._lock:
-            question = self._wanted()
-            if question is None:
-                self._thread = None
-            return question
+    def _answer(self, _: Question) -> None:
+        time.sleep(PAUSE_SECONDS)
+        newest = self._background.newest()
+        if newest is None:
+            return
+        try:
+            answer = first_answer(newest)
+            self._deliver(newest, answer, "")
+            self._deliver(newest, whole_answer(answer), "")
+        # Whatever goes wrong here is a state of the screen, not the end of the thread.
+        except Exception as error:
+            logger.exception("the analysis failed")
+            self._deliver(newest, None, str(error) or repr(error))
 
 
 def as_number(value: object, what: str) -> float:
