@@ -7,6 +7,7 @@ factor that makes its spread cover 80 %, and there is one threshold of the dista
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,11 @@ DOMAIN_QUANTILE = 0.995
 
 _BINS = 12
 _FOLDS = 5
-_FEWEST_PROMPTS = 100
+_FEWEST_FOR_A_MAP = 100
+_FEWEST_PROMPTS = 20
+
+LAPLACE_FACTOR = math.log(1 / (1 - COVERAGE))
+"""Spread over expected absolute error where errors are Laplace distributed, as training has it."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,15 @@ class Calibration:
 
     @classmethod
     def none(cls) -> Calibration:
-        """Return the calibration that changes nothing and finds nothing out of domain."""
+        """Return the calibration without anything to go by.
+
+        Scores stay, the spread takes errors to be Laplace distributed, nothing is out of domain.
+        """
         identity = ((0.0, 1.0), (0.0, 1.0))
         return cls(
-            dict.fromkeys(DIMENSIONS, identity), dict.fromkeys(DIMENSIONS, 1.0), float("inf")
+            dict.fromkeys(DIMENSIONS, identity),
+            dict.fromkeys(DIMENSIONS, LAPLACE_FACTOR),
+            float("inf"),
         )
 
     def scores(self, raw: Array) -> Array:
@@ -123,12 +133,15 @@ def _knots(scores: Array, targets: Array) -> tuple[tuple[float, ...], tuple[floa
         np.array([targets[rows].mean() for rows in bins]), np.array([float(len(r)) for r in bins])
     )
     x, y = np.concatenate([[0.0], x, [1.0]]), np.concatenate([[0.0], y, [max(y[-1], 1.0)]])
-    rising = np.concatenate([[True], np.diff(x) > 1e-6])
-    return tuple(np.round(x[rising], 5).tolist()), tuple(np.round(y[rising], 5).tolist())
+    x, y = np.round(x, 5), np.round(y, 5)
+    rising = np.concatenate([[True], np.diff(x) > 0])
+    return tuple(x[rising].tolist()), tuple(y[rising].tolist())
 
 
 def _helps(scores: Array, targets: Array) -> bool:
     """Return whether the map lowers the absolute error of prompts it was not fitted on."""
+    if len(scores) < _FEWEST_FOR_A_MAP:
+        return False
     fold = np.random.default_rng(0).permutation(len(scores)) % _FOLDS
     mapped = np.empty_like(scores)
     for number in range(_FOLDS):
@@ -148,7 +161,8 @@ def fit_calibration(
         targets, scores, expected_error: `(n, 4)`; labels and what the network says.
         distance: `(n,)`.
 
-    With fewer than 100 prompts there is nothing to go by, and the result is `Calibration.none()`.
+    With fewer than 100 prompts scores are left as they are. With fewer than 20 there is nothing to
+    go by, and the result is `Calibration.none()`.
     """
     if len(targets) < _FEWEST_PROMPTS:
         return Calibration.none()

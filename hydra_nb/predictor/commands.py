@@ -43,7 +43,8 @@ def add_commands(commands: Any) -> None:
         "downloads it), or e5-small-q4.bin; default: go on from the shipped predictor",
     )
     train.add_argument("--name", default="hydra-predictor", help="name of the checkpoint")
-    train.add_argument("--pooling", default="mean", choices=("mean", "cls"))
+    train.add_argument("--pooling", choices=("mean", "cls"), help="default: mean; a checkpoint "
+                       "keeps its own")  # fmt: skip
     train.add_argument("--layers", help="encoder layers to keep, such as 1,3,5,7,9,11")
     train.add_argument(
         "--feed-forward",
@@ -60,8 +61,8 @@ def add_commands(commands: Any) -> None:
         "--teacher",
         type=Path,
         action="append",
-        help="checkpoint whose scores become the targets of the weakly labelled prompts; given "
-        "several times, the mean of their scores does",
+        help="checkpoint whose scores become the targets of prompts without labels (rows whose "
+        "four dimensions are blank) or with weak ones; given several times, the mean of theirs",
     )
     train.add_argument("--vocabulary", type=int, default=46_000, help="pieces kept of the e5 file")
     train.add_argument("--quiet", action="store_true", help="no progress bars")
@@ -106,6 +107,7 @@ def _train(parsed: argparse.Namespace) -> int:
     from hydra_nb.predictor.predictor import load_predictor
     from hydra_nb.predictor.recipe import (
         REPORT_TEXT,
+        encoder_name,
         read_prompts,
         taught,
         train_checkpoint,
@@ -114,7 +116,7 @@ def _train(parsed: argparse.Namespace) -> int:
     if not parsed.quiet:
         logging.basicConfig(format="%(asctime)s %(message)s")
         logging.getLogger("hydra_nb").setLevel(logging.INFO)
-    prompts = read_prompts(parsed.data)
+    prompts = read_prompts(parsed.data, unlabelled=bool(parsed.teacher))
     if parsed.teacher:
         most = parsed.epochs * parsed.weak_per_epoch
         prompts = taught(prompts, [load_predictor(path) for path in parsed.teacher], most=most)
@@ -135,6 +137,7 @@ def _train(parsed: argparse.Namespace) -> int:
         layers=layers,
         modernbert_layers=parsed.modernbert_layers,
         feed_forward=parsed.feed_forward,
+        teachers=[encoder_name(str(path)) for path in parsed.teacher or ()],
         progress=not parsed.quiet,
     )
     print(

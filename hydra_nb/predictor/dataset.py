@@ -166,14 +166,22 @@ def read_data(
 
     `more` holds prompts written later (`authored.jsonl`) and later labels of public prompts
     (`public_labels.csv`). Those prompts are for training only, and only public prompts of the
-    train split were labelled, so that dev and test stay what they were. An installed package has
-    neither of the two files, a checkout has both.
+    train split were labelled, so that dev and test stay what they were; a later prompt that says
+    the same as one of theirs is left out. An installed package has neither of the two files, a
+    checkout has both.
     """
     authored = read_authored(Path(folder) / "authored_prompts.jsonl")
     if more is None or not (Path(more) / "authored.jsonl").is_file():
         return with_splits([*authored, *read_public(folder)])
     public = read_public(folder, Path(more) / "public_labels.csv")
-    return [*with_splits([*authored, *public]), *read_authored(Path(more) / "authored.jsonl")]
+    prompts = with_splits([*authored, *public])
+    unseen = {_normalized(prompt.text) for prompt in prompts if prompt.split != "train"}
+    later = read_authored(Path(more) / "authored.jsonl")
+    return [*prompts, *(prompt for prompt in later if _normalized(prompt.text) not in unseen)]
+
+
+def _normalized(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum()) or text
 
 
 TABLE_COLUMNS = ("text", *DIMENSIONS)
@@ -182,12 +190,15 @@ TABLE_COLUMNS = ("text", *DIMENSIONS)
 OPTIONAL_COLUMNS = ("id", "language", "source", "group", "set", "pair", "expect", "split")
 
 
-def read_table(path: str | Path) -> list[LabelledPrompt]:
+def read_table(path: str | Path, *, unlabelled: bool = False) -> list[LabelledPrompt]:
     """Read labelled prompts from a CSV, JSONL or Parquet file, with splits.
 
     Columns: `text` and the four dimensions in [0, 1]; optionally `id`, `language`, `source`,
     `group`, `set`, `pair`, `expect` and `split` (see `LabelledPrompt`). Without `split`, prompts
     that share a group, set, pair or text stay together and are split by a hash.
+
+    With `unlabelled`, rows in which all four dimensions are blank are read as well: they come as
+    `weak` prompts of the train split, with targets of 0 for a teacher to replace.
 
     Raises:
         InvalidInputError: the file cannot be read, lacks a column, or a value breaks a rule; the
@@ -220,15 +231,20 @@ def read_table(path: str | Path) -> list[LabelledPrompt]:
             f"{', '.join(map(str, frame.columns))}"
         )
     prompts = [
-        _table_prompt(path, number, row)
+        _table_prompt(path, number, row, unlabelled=unlabelled)
         for number, row in enumerate(frame.to_dict("records"), start=1)
     ]
     if not prompts:
         raise InvalidInputError(f"{path}: holds no prompt")
-    return prompts if "split" in frame.columns else with_splits(prompts)
+    if "split" in frame.columns:
+        return prompts
+    labelled = with_splits(prompt for prompt in prompts if prompt.kind != "weak")
+    return [*labelled, *(prompt for prompt in prompts if prompt.kind == "weak")]
 
 
-def _table_prompt(path: Path, number: int, row: Mapping[Any, Any]) -> LabelledPrompt:
+def _table_prompt(
+    path: Path, number: int, row: Mapping[Any, Any], *, unlabelled: bool
+) -> LabelledPrompt:
     def refuse(column: str, rule: str) -> NoReturn:
         raise InvalidInputError(
             f"{path}, row {number}, {column}: {rule}; received {row[column]!r:.80}"
@@ -237,34 +253,45 @@ def _table_prompt(path: Path, number: int, row: Mapping[Any, Any]) -> LabelledPr
     text = row["text"]
     if not isinstance(text, str) or not text.strip():
         refuse("text", "must be a text that is not empty")
-    for name in DIMENSIONS:
+    without_labels = unlabelled and all(_is_blank(row[name]) for name in DIMENSIONS)
+    for name in () if without_labels else DIMENSIONS:
         value = row[name]
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
             refuse(name, "must be a number from 0 to 1")
-    given = {
-        name: str(row[name])
-        for name in OPTIONAL_COLUMNS
-        if isinstance(row.get(name), str | int) and row[name] != ""
-    }
-    if given.get("split", "train") not in SPLITS:
+    given = {}
+    for name in OPTIONAL_COLUMNS:
+        if name in row and not _is_blank(row[name]):
+            value = row[name]
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)  # a blank elsewhere in the column makes 7 come as 7.0
+            if not isinstance(value, str | int) or isinstance(value, bool):
+                refuse(name, "must be a text or a whole number")
+            given[name] = str(value)
+    if "split" in row and given.get("split") not in SPLITS:
         refuse("split", f"must be one of {', '.join(SPLITS)}")
+    if without_labels and given.get("split", "train") != "train":
+        refuse("split", "must be train where the row has no labels")
     expect = _expected(given.get("expect"))
-    if any(name not in (*DIMENSIONS, "none") for name in expect):
-        refuse("expect", f"must name dimensions ({', '.join(DIMENSIONS)}), or none")
+    if any(name not in DIMENSIONS for name in expect) and expect != ("none",):
+        refuse("expect", f"must name dimensions ({', '.join(DIMENSIONS)}), or be none")
     same_text = hashlib.sha256(" ".join(text.lower().split()).encode("utf-8", "replace"))
     return LabelledPrompt(
         prompt_id=given.get("id", f"row-{number}"),
         text=text,
         language=given.get("language", "und"),
-        kind="labelled",
+        kind="weak" if without_labels else "labelled",
         source=given.get("source", "table"),
-        targets=_targets(row),
+        targets=(0.0, 0.0, 0.0, 0.0) if without_labels else _targets(row),
         group=given.get("group", same_text.hexdigest()[:16]),
         set_name=given.get("set", ""),
         pair=given.get("pair", ""),
         expect=expect,
         split=given.get("split", "train"),
     )
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or value == "" or value != value  # NaN is not itself
 
 
 def _targets(row: Mapping[Any, Any], prefix: str = "") -> Targets:

@@ -14,6 +14,7 @@ import numpy as np
 from hydra_nb.dimensions import DIMENSIONS
 from hydra_nb.errors import InvalidInputError
 from hydra_nb.predictor.dataset import LabelledPrompt
+from hydra_nb.predictor.irrelevant import EDGE_PRICE, INSIDE_PRICE
 from hydra_nb.predictor.metrics import (
     UNMOVED,
     Scores,
@@ -140,6 +141,7 @@ def evaluate(
     authored = [row for row, prompt in enumerate(chosen) if prompt.kind != "annotated"]
     report: dict[str, Any] = {
         "split": split,
+        "noise_prices": {"edge": EDGE_PRICE, "inside": INSIDE_PRICE},
         "all": part(range(len(chosen))),
         **{kind: part(rows) for kind, rows in sorted(by_kind.items())},
         "by_language": _parts(by_language, part),

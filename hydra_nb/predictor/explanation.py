@@ -6,9 +6,8 @@ says holds for the shipped scores: without a word of contribution c the score is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +20,6 @@ from hydra_nb.requirements import Requirements
 
 MOST_UNITS = 64
 """A longer prompt is explained in this many runs of consecutive words."""
-
-
-class Scorer(Protocol):
-    """Scores texts on their turns."""
-
-    def predict(self, texts: Sequence[str], turns: Sequence[int] | None = None) -> Requirements:
-        """Return one row of requirements a text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +80,20 @@ def _units(text: str) -> list[tuple[int, int]]:
     return [(words[run[0]][0], words[run[-1]][1]) for run in runs]
 
 
-def explain(scorer: Scorer, text: str, turn: int = 1, *, most_characters: int) -> Explanation:
-    """Explain the requirements of one prompt; words beyond `most_characters` are not looked at."""
+def explain(
+    text: str,
+    whole: Requirements,
+    score: Callable[[Sequence[str]], Requirements],
+    *,
+    most_characters: int,
+) -> Explanation:
+    """Explain the requirements `whole` of one prompt, asking `score` about it without each word.
+
+    Words beyond `most_characters` are not looked at.
+    """
     cleaned = clean_text(text)[:most_characters].strip()
     spans = _units(cleaned)
     changed = [without(cleaned, [span]) for span in spans]
-    values = scorer.predict([cleaned, *changed], turns=[turn] * (len(spans) + 1)).values
-    contributions = values[0] - values[1:]
+    contributions = whole.values - score(changed).values
     contributions.flags.writeable = False
-    return Explanation(cleaned, tuple(spans), contributions, Requirements(values[0]))
+    return Explanation(cleaned, tuple(spans), contributions, whole)

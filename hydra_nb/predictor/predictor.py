@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
@@ -134,13 +134,28 @@ class Predictor:
         checked, turns = checked_texts([text]), _checked_turns([turn], 1)
         # No piece of the vocabulary is longer than that: more can never be read.
         read = self.max_tokens * LONGEST_PIECE
-        return explain(self, checked[0], turns[0], most_characters=read)
+        cleaned = signal_flags(clean_text(checked[0]), turns[0])
+        by_lines = _set_by_lines(signal_flags(checked[0], turns[0]), cleaned)
+
+        def score(variants: Sequence[str]) -> Requirements:
+            return self._read(variants, turns * len(variants), by_lines=by_lines)[0]
+
+        whole = self._read(checked, turns)[0]
+        return explain(checked[0], whole, score, most_characters=read)
 
     def _read(
-        self, texts: Sequence[str], turns: Sequence[int]
+        self,
+        texts: Sequence[str],
+        turns: Sequence[int],
+        *,
+        by_lines: Set[str] = frozenset(),
     ) -> tuple[Requirements, list[Relevance], list[SignalFlags], NDArray[np.float64]]:
+        """Read texts; the flags `by_lines` are set for each of them, whatever its own lines say."""
         cleaned = [clean_text(text) for text in texts]
-        flags = [signal_flags(text, turn) for text, turn in zip(texts, turns, strict=True)]
+        flags = [
+            replace(signal_flags(text, turn), **dict.fromkeys(by_lines, True))
+            for text, turn in zip(texts, turns, strict=True)
+        ]
         encoded = [
             self._tokenizer.ids_and_offsets(clean, found.tokens())
             for clean, found in zip(cleaned, flags, strict=True)
@@ -186,8 +201,11 @@ def _flags_of_kept(whole: SignalFlags, found: Relevance, turn: int) -> SignalFla
     message no longer has was set by its lines, and stays.
     """
     cleaned, kept = signal_flags(found.text, turn), signal_flags(found.kept, turn)
-    by_lines = set(whole.active()) - set(cleaned.active()) - {"short"}
-    return replace(kept, **dict.fromkeys(by_lines, True))
+    return replace(kept, **dict.fromkeys(_set_by_lines(whole, cleaned), True))
+
+
+def _set_by_lines(whole: SignalFlags, cleaned: SignalFlags) -> Set[str]:
+    return set(whole.active()) - set(cleaned.active()) - {"short"}
 
 
 def _signal_names(flags: SignalFlags, turn: int) -> tuple[str, ...]:

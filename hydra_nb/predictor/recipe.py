@@ -58,6 +58,7 @@ from hydra_nb.predictor.weak_labels import calibrated_weak_labels
 log = logging.getLogger(__name__)
 
 STATE = "training_state.pt"
+TORCH = "torch"
 REPORT = "report.json"
 REPORT_TEXT = "report.md"
 CARD = "MODEL_CARD.md"
@@ -66,8 +67,10 @@ _FEW_PROMPTS = 2000
 _IMPORTANCE_PROMPTS = 1800
 
 
-def read_prompts(data: Path) -> list[LabelledPrompt]:
+def read_prompts(data: Path, *, unlabelled: bool = False) -> list[LabelledPrompt]:
     """Read a table of labelled prompts, or the data folder with weak labels calibrated.
+
+    `unlabelled` lets rows of a table be without labels; see `read_table`.
 
     Raises:
         InvalidInputError: as `read_table` and `read_authored`; or there is nothing at that path.
@@ -82,7 +85,7 @@ def read_prompts(data: Path) -> list[LabelledPrompt]:
         ]
     if not data.is_file():
         raise InvalidInputError(f"{data}: no such file or folder")
-    return read_table(data)
+    return read_table(data, unlabelled=unlabelled)
 
 
 def taught(
@@ -91,8 +94,16 @@ def taught(
     """Return the prompts with the teachers' mean scores as targets of the weakly labelled ones.
 
     At most `most` of these are kept, evenly drawn: no more than training will look at.
+
+    Raises:
+        InvalidInputError: there is none, so that the teachers would have no say.
     """
     weak = evenly([p for p in prompts if p.kind == "weak" and p.split == "train"], most)
+    if not weak:
+        raise InvalidInputError(
+            "a teacher scores prompts that have no label, and there is none: leave all four "
+            "dimensions of a row blank"
+        )
     texts = [prompt.text for prompt in weak]
     values = np.mean([teacher.predict(texts).values for teacher in teachers], axis=0).tolist()
     return [
@@ -111,7 +122,7 @@ def opened_network(
     encoder: str | None,
     prompts: Sequence[LabelledPrompt],
     *,
-    pooling: str = "mean",
+    pooling: str | None = None,
     vocabulary: int = 48_000,
     layers: Sequence[int] | None = None,
     modernbert_layers: int | None = None,
@@ -119,21 +130,31 @@ def opened_network(
     """Return a network to train, its tokenizer and what it is.
 
     `encoder` is `None` (the shipped predictor), a checkpoint folder of either kind,
-    `e5-small-q4.bin`, or the folder or hub name of any encoder of transformers. `layers` keeps
-    only some layers of a BERT-like encoder; `modernbert_layers` starts an untrained ModernBERT with
-    that many layers on the token embeddings of the encoder.
+    `e5-small-q4.bin`, or the folder or hub name of any encoder of transformers. Of a folder that
+    training wrote, the network in its `torch/` is taken. `layers` keeps only some layers of a
+    BERT-like encoder; `modernbert_layers` starts an untrained ModernBERT with that many layers on
+    the token embeddings of the encoder. `pooling` is `mean` unless told otherwise.
+
+    Raises:
+        InvalidInputError: a checkpoint pools in another way.
     """
     path = DEFAULT_CHECKPOINT if encoder is None else Path(encoder)
+    if (path / TORCH / MANIFEST).is_file():
+        path = path / TORCH
     if (path / MANIFEST).is_file() and read_manifest(path, check_files=False).kind == "onnx":
         network, tokenizer, manifest = reopened(path)
         description = dict(manifest.encoder)
     else:
         texts = [prompt.text for prompt in prompts if prompt.split == "train"]
         network, tokenizer, description = start_network(
-            str(path if encoder is None else encoder),
+            str(path),
             texts=texts,
             vocabulary_size=vocabulary,
-            pooling=pooling,
+            pooling=pooling or "mean",
+        )
+    if pooling not in (None, network.pooling):
+        raise InvalidInputError(
+            f"{path}: pools by {network.pooling}, which stays; received pooling {pooling}"
         )
     if layers is not None:
         network = thinned(network, list(layers))
@@ -208,17 +229,19 @@ def train_checkpoint(
     plan: TrainingPlan,
     encoder: str | None = None,
     name: str = "hydra-predictor",
-    pooling: str = "mean",
+    pooling: str | None = None,
     vocabulary: int = 48_000,
     layers: Sequence[int] | None = None,
     modernbert_layers: int | None = None,
     feed_forward: int | None = None,
+    teachers: Sequence[str] = (),
     progress: bool = True,
 ) -> Predictor:
     """Train, calibrate, export and evaluate; return the predictor of the folder written.
 
     A run that was interrupted goes on after its last whole epoch when it is started again with the
     same arguments. `feed_forward` first narrows the feed-forward layers of a BERT-like encoder.
+    `teachers` are names of the checkpoints that labelled weak prompts, for the record.
 
     Raises:
         InvalidInputError: nothing to train on, or `out` holds the state of another run; layers or
@@ -233,6 +256,14 @@ def train_checkpoint(
         layers=layers,
         modernbert_layers=modernbert_layers,
     )
+    options = {
+        "pooling": pooling,
+        "vocabulary": vocabulary,
+        "layers": None if layers is None else list(layers),
+        "modernbert_layers": modernbert_layers,
+        "feed_forward": feed_forward,
+        "teachers": list(teachers),
+    }
     if feed_forward is not None:
         network = with_feed_forward(network, tokenizer, prompts, feed_forward, plan=plan)
         description |= _sizes(network)
@@ -253,7 +284,12 @@ def train_checkpoint(
         pooling=best.pooling,
         max_tokens=tokenizer.max_tokens,
         training_data=training_summary(prompts, plan)
-        | {"history": history, "encoder": encoder_name(encoder), "earlier": _earlier(encoder)},
+        | {
+            "history": history,
+            "encoder": encoder_name(encoder),
+            "options": options,
+            "earlier": _earlier(encoder),
+        },
     )
     return finish_checkpoint(best, tokenizer, manifest, prompts, out, progress=progress)
 
@@ -270,11 +306,11 @@ def finish_checkpoint(
     """Calibrate, export and evaluate a trained network into `out`."""
     calibration = settled(network, tokenizer, prompts, progress=progress)
     manifest = replace(manifest, calibration=calibration.to_json())
-    save_network(out / "torch", network, tokenizer, manifest)
+    save_network(out / TORCH, network, tokenizer, manifest)
     export_checkpoint(
         network, tokenizer, manifest, out, calibration_texts=calibration_texts(prompts)
     )
-    evaluate_checkpoint(out, prompts, reference=out / "torch")
+    evaluate_checkpoint(out, prompts, reference=out / TORCH)
     return load_predictor(out)
 
 
@@ -314,12 +350,17 @@ def training_summary(prompts: Sequence[LabelledPrompt], plan: TrainingPlan) -> d
 
 def encoder_name(encoder: str | None) -> str:
     """Return how the manifest calls an encoder: never a path of this machine."""
-    return "the shipped predictor" if encoder is None else Path(encoder).name
+    if encoder is None:
+        return "the shipped predictor"
+    path = Path(encoder)
+    return path.parent.name if path.name == TORCH and (path / MANIFEST).is_file() else path.name
 
 
 def _earlier(encoder: str | None) -> list[dict[str, Any]]:
     """Return plan and history of the runs that a checkpoint to be trained further went through."""
     folder = DEFAULT_CHECKPOINT if encoder is None else Path(encoder)
+    if (folder / TORCH / MANIFEST).is_file():
+        folder = folder / TORCH
     if not (folder / MANIFEST).is_file():
         return []
     last = dict(read_manifest(folder, check_files=False).training_data)

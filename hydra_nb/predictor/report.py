@@ -76,6 +76,7 @@ def report_markdown(metrics: Mapping[str, Any]) -> str:
         if metrics[key]:
             sections.append(_breakdown(title, metrics[key]))
     for title, key in (
+        ("Prices of a change between noise and what counts", "noise_prices"),
         ("Minimal pairs", "pairs"),
         ("Parallel sets: standard deviation over languages", "parallel_sets"),
         (f"Noise phrases held out of training: {_WITHIN}", "unseen_noise_within_0.05"),

@@ -47,13 +47,20 @@ _ERROR_SUBSTRINGS = (
     "エラー", "例外", "バグ", "失敗", "クラッシュ", "오류", "에러", "버그", "예외",
     "خطأ", "خطا", "שגיאה", "त्रुटि", "एरर", "ত্রুটি", "ข้อผิดพลาด", "பிழை", "లోపం",
 )  # fmt: skip
-_FILE = re.compile(
-    r"(?<![\w@])[\w.\-]{1,80}\.(?:py|pyi|ipynb|js|jsx|mjs|cjs|ts|tsx|vue|svelte|java|kt|kts|scala"
+# Found from its extension backwards (`_has_file_name`): from the front, every dot of a long row of
+# dots would be a start to try.
+_EXTENSION = re.compile(
+    r"(?<=[\w.\-])\.(?:py|pyi|ipynb|js|jsx|mjs|cjs|ts|tsx|vue|svelte|java|kt|kts|scala"
     r"|groovy|go|rs|c|h|cc|cpp|cxx|hpp|cs|fs|vb|rb|php|swift|m|mm|dart|lua|pl|r|jl|ex|exs|erl|hs|ml"
     r"|clj|sql|sh|bash|zsh|ps1|bat|html?|css|scss|sass|less|xml|json|jsonl|ya?ml|toml|ini|cfg|conf"
     r"|env|lock|md|rst|txt|log|csv|tsv|xlsx?|docx?|pptx?|pdf|parquet|png|jpe?g|gif|svg|webp|mp[34]"
-    r"|wav|zip|tar|gz|tgz|tf|proto|gradle|cmake|ipa|apk|exe|dll|so|db|sqlite|bak)(?![\w])"
-    r"|(?<!\w)(?:Dockerfile|Makefile|Jenkinsfile|Gemfile|Procfile|CMakeLists)(?!\w)"
+    r"|wav|zip|tar|gz|tgz|tf|proto|gradle|cmake|ipa|apk|exe|dll|so|db|sqlite|bak)(?![\w])",
+    re.IGNORECASE,
+)
+_STEM_CHARACTER = re.compile(r"[\w.\-]")
+_STEM_CHARACTERS = 80
+_FILE_NAME = re.compile(
+    r"(?<!\w)(?:Dockerfile|Makefile|Jenkinsfile|Gemfile|Procfile|CMakeLists)(?!\w)"
     r"|(?<!\w)\.(?:env|gitignore|dockerignore|bashrc|zshrc|npmrc|eslintrc|editorconfig)(?!\w)",
     re.IGNORECASE,
 )
@@ -124,6 +131,19 @@ def turn_bin(turn: int) -> int:
     return 1 if turn <= 1 else 4 if turn <= 4 else 5
 
 
+def _has_file_name(text: str) -> bool:
+    """Return whether a known extension follows a name that no `@` or longer word runs into."""
+    for found in _EXTENSION.finditer(text):
+        start = found.start() - 1
+        last = max(found.start() - _STEM_CHARACTERS, 0)
+        while start >= last and _STEM_CHARACTER.match(text[start]):
+            before = text[start - 1 : start]
+            if not (before == "@" or before == "_" or before.isalnum()):
+                return True
+            start -= 1
+    return False
+
+
 def signal_flags(text: str, turn: int = 1) -> SignalFlags:
     """Return the seven signals of `text`, a user message on the given turn (counted from 1).
 
@@ -136,7 +156,7 @@ def signal_flags(text: str, turn: int = 1) -> SignalFlags:
         turn=turn_bin(turn),
         error=bool(_ERROR_WORDS.search(head) or _ERROR_CAMEL.search(head))
         or any(word in lowered for word in _ERROR_SUBSTRINGS),
-        file=bool(_FILE.search(head)),
+        file=bool(_FILE_NAME.search(head)) or _has_file_name(head),
         url=bool(_URL.search(head)),
         shell=bool(_SHELL.search(head)),
         code=bool(_CODE.search(head)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,9 @@ def save_network(
     """Write a checkpoint of kind `torch`; `manifest` gives everything but the file digests."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().contiguous() for name, value in network.state_dict().items()}
-    save_file(state, folder / "model.safetensors")
+    beside = folder / f".model.safetensors.{os.getpid()}"
+    save_file(state, beside)
+    beside.replace(folder / "model.safetensors")
     config = network.encoder.config.to_dict()
     write_text(folder / "config.json", json.dumps(config, indent=2, default=str) + "\n")
     write_text(folder / "tokenizer.json", tokenizer.tokenizer.to_str())

@@ -24,7 +24,7 @@ from hydra_nb.predictor.metrics import dev_merit
 from hydra_nb.predictor.objective import optimizers
 from hydra_nb.predictor.plan import TrainingPlan
 from hydra_nb.predictor.tokens import PromptTokenizer
-from hydra_nb.predictor.training_run import TrainingRun
+from hydra_nb.predictor.training_run import TrainingRun, origin_of
 
 log = logging.getLogger(__name__)
 
@@ -94,14 +94,15 @@ def train(
 ) -> tuple[RequirementNetwork, list[dict[str, float]]]:
     """Train on the `train` split and return the best epoch on `dev` with the history of all.
 
-    After every epoch the whole state is written to `state`; a run that finds one of the same plan
-    goes on from it.
+    After every epoch the whole state is written to `state`; a run that finds one of the same plan,
+    prompts and weights to start from goes on from it.
 
     Each history row has `epoch`, `loss` and, where there is a dev split, `merit` (mean Pearson of
     authored and annotated prompts minus their mean absolute error).
 
     Raises:
-        InvalidInputError: nothing to train on; or the state is damaged or of another plan.
+        InvalidInputError: nothing to train on; the state is damaged or of another run; or the loss
+            is no longer finite.
     """
     torch.manual_seed(plan.seed)
     torch.set_num_threads(plan.threads)
@@ -111,13 +112,16 @@ def train(
     dev = [p for p in prompts if p.split == "dev" and p.kind != "weak"]
     if not labelled:
         raise InvalidInputError("there is no labelled prompt in the train split")
-    run = TrainingRun(network, optimizers(network, plan), plan, generator)
+    origin = origin_of(network, prompts)
+    run = TrainingRun(network, optimizers(network, plan), plan, generator, origin=origin)
     if state is not None and state.is_file():
         run.restore(state)
         log.info("going on after epoch %d from %s", len(run.history), state)
     elapsed_before = run.seconds
     started = time.monotonic()
     for epoch in range(len(run.history), plan.epochs):
+        if run.is_patience_over():
+            break
         chosen = [*labelled, *generator.sample(weak, min(plan.weak_per_epoch, len(weak)))]
         batches = list(
             training_batches(
@@ -155,6 +159,6 @@ def train(
         log.info("%s", " ".join(f"{key}={value:.4f}" for key, value in row.items()))
         if state is not None:
             run.save(state)
-        if spent >= 1 or (plan.patience and run.epochs_without_better() >= plan.patience):
+        if spent >= 1:
             break
     return run.best(), run.history

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import os
 import pickle
 import random
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,8 +17,23 @@ import torch
 from hydra_nb.errors import InvalidInputError
 from hydra_nb.predictor.architecture import RequirementNetwork
 from hydra_nb.predictor.batches import Batch
+from hydra_nb.predictor.dataset import LabelledPrompt
 from hydra_nb.predictor.objective import requirement_loss
 from hydra_nb.predictor.plan import TrainingPlan
+
+
+def origin_of(network: RequirementNetwork, prompts: Sequence[LabelledPrompt]) -> str:
+    """Return a digest of what a run starts from: weights, pooling, and prompts with their labels.
+
+    The order of the prompts counts: batches are drawn by it.
+    """
+    digest = hashlib.sha256(network.pooling.encode())
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().contiguous().cpu().numpy().tobytes())
+    for prompt in prompts:
+        digest.update(repr(prompt).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
 
 
 class TrainingRun:
@@ -33,6 +50,8 @@ class TrainingRun:
         steppers: list[torch.optim.Optimizer],
         plan: TrainingPlan,
         generator: random.Random,
+        *,
+        origin: str = "",
     ) -> None:
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
@@ -40,6 +59,7 @@ class TrainingRun:
         self._steppers = steppers
         self._plan = plan
         self._generator = generator
+        self._origin = origin
         self._groups = [group for stepper in steppers for group in stepper.param_groups]
         self._rates = [group["lr"] for group in self._groups]
         self._dense = [p for group in steppers[0].param_groups for p in group["params"]]
@@ -54,6 +74,12 @@ class TrainingRun:
         with torch.autocast("cpu", torch.bfloat16, enabled=plan.bfloat16):
             output = self._network(batch.ids, batch.mask)
         loss = requirement_loss(output, batch, plan)
+        if not math.isfinite(float(loss.detach())):
+            raise InvalidInputError(
+                f"the loss is {float(loss.detach())} in epoch {len(self.history) + 1}; the weights "
+                f"ran away (learning_rate is {plan.learning_rate}, try a lower one) or a weight of "
+                "the encoder is no number"
+            )
         self._network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._dense, 1.0)
@@ -76,6 +102,11 @@ class TrainingRun:
         merits = [row.get("merit", row["epoch"]) for row in self.history]
         return len(merits) - 1 - merits.index(max(merits))
 
+    def is_patience_over(self) -> bool:
+        """Return whether as many epochs as the plan has patience for brought nothing."""
+        patience = self._plan.patience
+        return bool(patience and self.history and self.epochs_without_better() >= patience)
+
     def best(self) -> RequirementNetwork:
         """Return the network as it was after its best epoch, in evaluation mode."""
         network = copy.deepcopy(self._network)
@@ -91,6 +122,7 @@ class TrainingRun:
         torch.save(
             {
                 "plan": asdict(self._plan),
+                "origin": self._origin,
                 "history": self.history,
                 "seconds": self.seconds,
                 "network": self._network.state_dict(),
@@ -107,7 +139,8 @@ class TrainingRun:
         """Go on from a saved state.
 
         Raises:
-            InvalidInputError: the file is no state, or one of another plan or network.
+            InvalidInputError: the file is no state, or one of another plan, of other prompts, or
+                of other weights to start from.
         """
         try:
             found = torch.load(path, weights_only=True)
@@ -119,6 +152,11 @@ class TrainingRun:
             raise InvalidInputError(
                 f"{path}: belongs to a run with {told}, this one has "
                 f"{ {key: plan.get(key) for key in told} }; delete it or use the same options"
+            )
+        if found.get("origin", "") != self._origin:
+            raise InvalidInputError(
+                f"{path}: belongs to a run with other prompts, labels, teachers or weights at "
+                "its start; delete it or write to another folder"
             )
         try:
             self._network.load_state_dict(found["network"])

@@ -175,6 +175,8 @@ class ScoreCache:
     def _named(self) -> Iterator[None]:
         try:
             yield
+        except sqlite3.OperationalError as error:  # locked, read-only, disk full: it is sound
+            raise InvalidInputError(f"cache {self.path}: cannot be used now: {error}") from error
         except sqlite3.Error as error:
             raise self._refusal(f"SQLite says: {error}") from error
 

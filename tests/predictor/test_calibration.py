@@ -53,8 +53,28 @@ def test_spread_covers_about_four_fifths_of_unseen_labels() -> None:
     assert all(0.74 < report[name]["within"] < 0.86 for name in DIMENSIONS)
 
 
-def test_few_prompts_calibrate_nothing() -> None:
-    assert fit_calibration(*data(0, n=50)) == Calibration.none()
+def test_few_prompts_leave_the_scores_and_fit_spread_and_domain() -> None:
+    fitted = fit_calibration(*data(0, n=50))
+    assert fitted.knots == Calibration.none().knots
+    assert fitted.spread_factor != Calibration.none().spread_factor
+    assert np.isfinite(fitted.largest_distance)
+
+
+def test_a_handful_of_prompts_calibrates_nothing() -> None:
+    assert fit_calibration(*data(0, n=19)) == Calibration.none()
+
+
+def test_without_calibration_a_spread_covers_four_fifths_of_laplace_errors() -> None:
+    errors = np.random.default_rng(0).laplace(0, 0.1, (4000, 4))
+    spread = Calibration.none().spread(np.full((4000, 4), 0.1))
+    assert np.abs((np.abs(errors) <= spread).mean() - 0.8) < 0.01
+
+
+@given(st.integers(0, 40))
+def test_a_calibration_of_tiny_scores_can_be_read_again(seed: int) -> None:
+    targets, scores, error, distance = data(seed, n=200)
+    fitted = fit_calibration(targets, scores**12, error, distance)
+    assert Calibration.from_json(fitted.to_json(), "manifest.json") == fitted
 
 
 @given(st.integers(0, 50))

@@ -137,12 +137,32 @@ def test_a_bad_row_is_named(tmp_path: Path, row: str, message: str) -> None:
         ("t.parquet", "no parquet", "cannot be read"),
         ("t.csv", f"{HEADER},split\na,0,0,0,0,exam\n", "split: must be one of"),
         ("t.csv", f"{HEADER},expect\na,0,0,0,0,speed:+\n", "expect: must name dimensions"),
+        ("t.csv", f'{HEADER},expect\na,0,0,0,0,"none,reasoning:+"\n', "or be none"),
+        ("t.csv", f"{HEADER},split\na,0,0,0,0,dev\nb,0,0,0,0,\n", "row 2, split: must be one"),
+        ("t.csv", f"{HEADER},group\na,0,0,0,0,7.5\n", "group: must be a text or a whole number"),
+        ("t.csv", f"{HEADER}\na,,,,\n", "row 1, reasoning: must be a number"),
     ],
 )
 def test_a_bad_table_is_refused(tmp_path: Path, name: str, content: str, message: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(InvalidInputError, match=message):
         read_table(tmp_path / name)
+
+
+def test_rows_of_a_numbered_group_share_a_split_though_one_row_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    rows = [f"text {n},0.1,0,0,0,{n % 40}" for n in range(80)]
+    path.write_text("\n".join([f"{HEADER},group", *rows, "alone,0.1,0,0,0,"]))
+    prompts = read_table(path)
+    assert [p.group for p in prompts[:2]] == ["0", "1"]
+    assert [p.split for p in prompts[:40]] == [p.split for p in prompts[40:80]]
+
+
+def test_rows_without_labels_are_read_where_asked(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(f"{HEADER}\nlabelled,0.1,0,0,0\nnot,,,,\n")
+    labelled, weak = read_table(path, unlabelled=True)
+    assert (labelled.kind, weak.kind, weak.split) == ("labelled", "weak", "train")
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:

@@ -31,18 +31,29 @@ def test_a_contribution_is_what_the_score_loses_without_the_word(shipped: Predic
 
 
 def test_removing_the_top_words_moves_the_score_the_right_way(shipped: Predictor) -> None:
-    right = []
+    right = []  # of words together; of one alone it holds by definition
     for text in PROMPTS:
         explained = shipped.explain(text)
         for k, _ in enumerate(DIMENSIONS):
             column = explained.contributions[:, k]
             for sign in (1, -1):
                 top = [i for i in np.argsort(-sign * column)[:3] if sign * column[i] > 0.02]
-                if top:
+                if len(top) > 1:
                     rest = shipped.predict([explained.without(top)]).values[0, k]
                     right.append(sign * (explained.requirements.values[0, k] - rest) > 0)
-    assert len(right) > 20
+    assert len(right) >= 15
     assert np.mean(right) >= 0.9
+
+
+def test_the_whole_prompt_scores_as_predicted_though_its_lines_set_a_signal(
+    shipped: Predictor,
+) -> None:
+    text = "What does this print?\n\n    def f(x):\n        return x\n\nimport os\n$ ls"
+    explained = shipped.explain(text)
+    assert {"code", "shell"} <= set(shipped.read(text).signals)
+    assert np.array_equal(explained.requirements.values, shipped.predict([text]).values)
+    flat = " ".join(text.split())
+    assert not np.array_equal(shipped.predict([flat]).values, explained.requirements.values)
 
 
 def test_words_and_contributions_go_together(shipped: Predictor) -> None:

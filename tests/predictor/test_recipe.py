@@ -16,6 +16,7 @@ from hydra_nb.cli import main
 from hydra_nb.dimensions import DIMENSIONS
 from hydra_nb.errors import CheckpointError, InvalidInputError
 from hydra_nb.predictor import DEFAULT_CHECKPOINT, Predictor, load_predictor
+from hydra_nb.predictor.dataset import LabelledPrompt
 from hydra_nb.predictor.plan import TrainingPlan
 from tests.predictor.conftest import made_up_prompts, tiny_network, tiny_tokenizer
 
@@ -142,15 +143,29 @@ def test_bad_arguments_exit_with_2_and_a_message(
     assert not (tmp_path / "o").exists()
 
 
-def train_tiny(state: Path, *, epochs: int = 3, stop_after: int | None = None) -> Any:
-    """Train the tiny network with a state file; `stop_after` kills the run after some epochs."""
+def train_tiny(
+    state: Path,
+    *,
+    stop_after: int | None = None,
+    prompts: list[LabelledPrompt] | None = None,
+    seed: int = 3,
+    poisoned: bool = False,
+    **options: Any,
+) -> Any:
+    """Train the tiny network with a state file; `stop_after` kills the run after some epochs.
+
+    A `poisoned` network starts with a weight that is no number.
+    """
     from hydra_nb.predictor.training import train
     from hydra_nb.predictor.training_run import TrainingRun
 
-    prompts = made_up_prompts()
+    prompts = prompts or made_up_prompts()
     tokenizer = tiny_tokenizer([prompt.text for prompt in prompts])
-    network = tiny_network(tokenizer.tokenizer.get_vocab_size(), seed=3)
-    plan = TrainingPlan(epochs=epochs, tokens_per_batch=512, threads=1, learning_rate=1e-3)
+    network = tiny_network(tokenizer.tokenizer.get_vocab_size(), seed=seed)
+    if poisoned:
+        next(network.parameters()).data.fill_(float("nan"))
+    usual = {"epochs": 3, "tokens_per_batch": 512, "threads": 1, "learning_rate": 1e-3}
+    plan = TrainingPlan(**(usual | options))
     original = TrainingRun.save
 
     def save(run: TrainingRun, path: Path) -> None:
@@ -181,6 +196,39 @@ def test_the_state_of_another_plan_is_refused(tmp_path: Path) -> None:
         InvalidInputError, match=r"state\.pt: belongs to a run with \{'epochs': 1\}"
     ):
         train_tiny(tmp_path / "state.pt", epochs=2)
+
+
+def test_a_state_of_other_labels_is_refused(tmp_path: Path) -> None:
+    train_tiny(tmp_path / "state.pt", epochs=1)
+    first, *rest = made_up_prompts()
+    corrected = [replace(first, targets=(0.05, 0.0, 0.0, 0.0)), *rest]
+    with pytest.raises(InvalidInputError, match=r"state\.pt: .*other prompts, labels"):
+        train_tiny(tmp_path / "state.pt", epochs=1, prompts=corrected)
+
+
+def test_a_state_of_other_weights_at_the_start_is_refused(tmp_path: Path) -> None:
+    train_tiny(tmp_path / "state.pt", epochs=1)
+    with pytest.raises(InvalidInputError, match="weights at its start"):
+        train_tiny(tmp_path / "state.pt", epochs=1, seed=4)
+
+
+def test_a_finished_run_stays_as_it_is_when_it_is_started_again(tmp_path: Path) -> None:
+    still = {"learning_rate": 1e-15, "head_learning_rate": 1e-15, "epochs": 50, "patience": 1}
+    _, history = train_tiny(tmp_path / "state.pt", **still)
+    _, again = train_tiny(tmp_path / "state.pt", **still)
+    assert len(history) == 2
+    assert again == history
+
+
+def test_weights_that_run_away_are_said_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"the loss is (nan|inf) in epoch 1.*learning_rate"):
+        train_tiny(tmp_path / "state.pt", poisoned=True)
+    assert not (tmp_path / "state.pt").exists()
+
+
+def test_more_frozen_layers_than_there_are_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="frozen_layers must be at most 2"):
+        train_tiny(tmp_path / "state.pt", frozen_layers=3)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a state", b"\x80\x04N."])
@@ -294,6 +342,54 @@ def test_weak_prompts_take_the_mean_of_what_their_teachers_say(
     texts = [prompt.text for prompt in prompts[2:]]
     mean = (tiny.predict(texts).values + shipped.predict(texts).values) / 2
     assert [p.targets for p in prompts[2:]] == [pytest.approx(tuple(row)) for row in mean]
+
+
+def test_a_teacher_labels_rows_without_labels(
+    tmp_path: Path, modern: Path, checkpoint: Path
+) -> None:
+    rows = [f"{prompt.text},0.5,0,0,0" for prompt in made_up_prompts()[:24]]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join([f"text,{','.join(DIMENSIONS)}", *rows, "what is it,,,,"]))
+    out = tmp_path / "out"
+    code = main(
+        ["train", "--data", str(table), "--encoder", str(modern), "--out", str(out), "--quiet",
+         "--epochs", "1", "--teacher", str(checkpoint)]
+    )  # fmt: skip
+    assert code == 0
+    made = load_predictor(out).manifest.training_data
+    assert made["prompts"]["weak train"] == 1
+    assert made["options"]["teachers"] == ["ckpt"]
+    card = (out / "MODEL_CARD.md").read_text("utf-8")
+    assert "--teacher ckpt" in card
+    assert "whoever trained it" in card
+    assert "GSM8K" not in card
+
+
+def test_a_teacher_without_anything_to_label_is_said(shipped: Predictor) -> None:
+    from hydra_nb.predictor.recipe import taught
+
+    with pytest.raises(InvalidInputError, match="there is none: leave all four"):
+        taught(made_up_prompts(), [shipped], most=9)
+
+
+def test_a_checkpoint_keeps_its_pooling(checkpoint: Path) -> None:
+    from hydra_nb.predictor.recipe import opened_network
+
+    network, _, _ = opened_network(str(checkpoint), [])
+    assert network.pooling == "cls"
+    with pytest.raises(InvalidInputError, match="pools by cls, which stays"):
+        opened_network(str(checkpoint), [], pooling="mean")
+
+
+def test_training_goes_on_from_the_network_before_quantization(checkpoint: Path) -> None:
+    import torch
+
+    from hydra_nb.predictor.recipe import opened_network
+    from hydra_nb.predictor.torch_checkpoint import load_network
+
+    opened = opened_network(str(checkpoint), [])[0].state_dict()
+    exact = load_network(checkpoint / "torch")[0].state_dict()
+    assert all(torch.equal(opened[name], exact[name]) for name in exact)
 
 
 def test_a_served_graph_turns_back_into_its_network(trained: SimpleNamespace) -> None:

@@ -56,6 +56,23 @@ def test_file_names_are_seen(text: str) -> None:
     assert "file" in active(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("me@host.py", False),
+        ("me@my-host.py", True),  # a name may begin after a hyphen
+        ("x" * 80 + ".py", True),
+        ("x" * 81 + ".py", False),
+        (".py", False),
+        ("a..py", True),
+        ("." * 5000 + "py", True),
+        ("." * 5000, False),
+    ],
+)
+def test_a_file_name_ends_in_an_extension_and_is_no_address(text: str, seen: bool) -> None:
+    assert ("file" in active(text)) is seen
+
+
 @pytest.mark.parametrize("text", ["e.g. this", "I paid 3.50 for it", "end of it.Then", "a@b.com"])
 def test_dots_without_an_extension_are_no_file(text: str) -> None:
     assert "file" not in active(text)
