@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
@@ -166,21 +166,29 @@ def read_data(
 
     `more` holds prompts written later (`authored.jsonl`) and later labels of public prompts
     (`public_labels.csv`). Those prompts are for training only, and only public prompts of the
-    train split were labelled, so that dev and test stay what they were; a later prompt that says
-    the same as one of theirs is left out. An installed package has neither of the two files, a
-    checkout has both.
+    train split were labelled, so that dev and test stay what they were. A training prompt with the
+    letters and digits of one of dev or test is left out. An installed package has neither of the
+    two files, a checkout has both.
     """
     authored = read_authored(Path(folder) / "authored_prompts.jsonl")
     if more is None or not (Path(more) / "authored.jsonl").is_file():
-        return with_splits([*authored, *read_public(folder)])
+        return _without_repeats(with_splits([*authored, *read_public(folder)]))
     public = read_public(folder, Path(more) / "public_labels.csv")
-    prompts = with_splits([*authored, *public])
-    unseen = {_normalized(prompt.text) for prompt in prompts if prompt.split != "train"}
     later = read_authored(Path(more) / "authored.jsonl")
-    return [*prompts, *(prompt for prompt in later if _normalized(prompt.text) not in unseen)]
+    return _without_repeats([*with_splits([*authored, *public]), *later])
 
 
-def _normalized(text: str) -> str:
+def _without_repeats(prompts: Sequence[LabelledPrompt]) -> list[LabelledPrompt]:
+    said = [_letters_and_digits(prompt.text) for prompt in prompts]
+    unseen = {text for text, prompt in zip(said, prompts, strict=True) if prompt.split != "train"}
+    return [
+        prompt
+        for text, prompt in zip(said, prompts, strict=True)
+        if prompt.split != "train" or text not in unseen
+    ]
+
+
+def _letters_and_digits(text: str) -> str:
     return "".join(character for character in text.lower() if character.isalnum()) or text
 
 

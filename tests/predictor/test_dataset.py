@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from hydra_nb.dimensions import DIMENSIONS
 from hydra_nb.errors import InvalidInputError
 from hydra_nb.predictor.dataset import (
     TRAINING_DATA,
     LabelledPrompt,
     read_authored,
+    read_data,
     read_table,
     split_of,
     with_splits,
@@ -177,6 +179,26 @@ def test_equal_texts_of_a_table_share_a_split(tmp_path: Path) -> None:
     splits = [prompt.split for prompt in read_table(path)]
     assert splits[:60] == splits[60:]
     assert set(splits) == {"train", "dev", "test"}
+
+
+def test_a_training_prompt_that_repeats_an_unseen_one_is_left_out(tmp_path: Path) -> None:
+    import pandas as pd
+
+    names = [f"weak_{name}" for name in DIMENSIONS]
+    row = dict.fromkeys(names, 0.5) | {"language": "en", "source": "s"}
+    public = [
+        row | {"prompt_id": f"p{n}", "group_id": n, "prompt": f"number {n}"} for n in range(9)
+    ]
+    frame = pd.DataFrame(public).set_index("prompt_id")
+    frame.to_parquet(tmp_path / "prompts.parquet")
+    (tmp_path / "annotated_labels.csv").write_text(f"prompt_id,{','.join(DIMENSIONS)}\n")
+    line = {"language": "en"} | dict.fromkeys(DIMENSIONS, 0.5)
+    unseen = next(f"u{n}" for n in range(99) if split_of(f"id:u{n}") == "test")
+    seen = next(f"t{n}" for n in range(99) if split_of(f"id:t{n}") == "train")
+    lines = [line | {"id": unseen, "text": "Is it so?"}, line | {"id": seen, "text": "is it so"}]
+    (tmp_path / "authored_prompts.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = {prompt.prompt_id for prompt in read_data(tmp_path, more=None)}
+    assert found == {f"p{n}" for n in range(9)} | {unseen}
 
 
 def test_later_prompts_are_for_training_only() -> None:
