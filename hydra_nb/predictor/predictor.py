@@ -50,7 +50,8 @@ class Reading:
 class Predictor:
     """Predicts the four requirements of prompts; safe to use from several threads.
 
-    The scores of a text depend on the text and its turn only, never on the rest of the batch.
+    The scores of a text depend on the text and its turn only, never on the rest of the batch; a
+    checkpoint of kind `torch` pads its batches, which moves a score by rounding errors.
 
     Attributes:
         manifest: what the checkpoint says of itself.
