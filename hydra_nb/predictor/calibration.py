@@ -29,7 +29,8 @@ DOMAIN_QUANTILE = 0.995
 _BINS = 12
 _FOLDS = 5
 _FEWEST_FOR_A_MAP = 100
-_FEWEST_PROMPTS = 20
+FEWEST_PROMPTS = 20
+"""With fewer there is nothing to go by."""
 
 LAPLACE_FACTOR = math.log(1 / (1 - COVERAGE))
 """Spread over expected absolute error where errors are Laplace distributed, as training has it."""
@@ -164,7 +165,7 @@ def fit_calibration(
     With fewer than 100 prompts scores are left as they are. With fewer than 20 there is nothing to
     go by, and the result is `Calibration.none()`.
     """
-    if len(targets) < _FEWEST_PROMPTS:
+    if len(targets) < FEWEST_PROMPTS:
         return Calibration.none()
     identity = Calibration.none()
     knots = {

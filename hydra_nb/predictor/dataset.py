@@ -298,8 +298,12 @@ def _table_prompt(
     )
 
 
-def _is_blank(value: object) -> bool:
-    return value is None or value == "" or value != value  # NaN is not itself
+def _is_blank(value: Any) -> bool:
+    import pandas as pd
+
+    if isinstance(value, str):
+        return value == ""
+    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
 
 
 def _targets(row: Mapping[Any, Any], prefix: str = "") -> Targets:

@@ -91,6 +91,8 @@ def _how_it_was_made(runs: Sequence[Mapping[str, Any]]) -> str:
                 f"have a share of {averaged['share']}, before training went on."
             )
         before = out
+    if len(runs) > 1:
+        notes.append("DATA may have differed from run to run: the manifest has the counts of each.")
     if runs and runs[0].get("encoder", _E5) == _E5:
         notes.append(_E5_SOURCE)
     if any(run.get("plan", {}).get("minutes") for run in runs):

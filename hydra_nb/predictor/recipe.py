@@ -21,7 +21,7 @@ import numpy as np
 from hydra_nb.errors import InvalidInputError
 from hydra_nb.predictor.architecture import RequirementNetwork
 from hydra_nb.predictor.batches import training_batches
-from hydra_nb.predictor.calibration import Calibration, fit_calibration
+from hydra_nb.predictor.calibration import FEWEST_PROMPTS, Calibration, fit_calibration
 from hydra_nb.predictor.checkpoint import (
     MANIFEST,
     Manifest,
@@ -216,7 +216,13 @@ def settled(
     texts = evenly([prompt.text for prompt in labelled if prompt.split == "train"])
     network.fit_distance(network_results(network, tokenizer, texts, progress=progress).pooled)
     dev = [prompt for prompt in labelled if prompt.split == "dev"]
-    if not dev:
+    if len(dev) < FEWEST_PROMPTS:
+        log.warning(
+            "only %d dev prompts (%d are needed): the spread is not fitted to labels, and only "
+            "unknown scripts are flagged as out of domain",
+            len(dev),
+            FEWEST_PROMPTS,
+        )
         return Calibration.none()
     found = network_results(network, tokenizer, [prompt.text for prompt in dev])
     return fit_calibration(targets_of(dev), found.scores, np.exp(found.log_spread), found.distance)

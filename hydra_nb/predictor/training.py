@@ -112,7 +112,7 @@ def train(
     dev = [p for p in prompts if p.split == "dev" and p.kind != "weak"]
     if not labelled:
         raise InvalidInputError("there is no labelled prompt in the train split")
-    origin = origin_of(network, prompts)
+    origin = "" if state is None else origin_of(network, prompts)
     run = TrainingRun(network, optimizers(network, plan), plan, generator, origin=origin)
     if state is not None and state.is_file():
         run.restore(state)

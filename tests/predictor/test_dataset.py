@@ -160,6 +160,17 @@ def test_rows_of_a_numbered_group_share_a_split_though_one_row_has_none(tmp_path
     assert [p.split for p in prompts[:40]] == [p.split for p in prompts[40:80]]
 
 
+def test_a_parquet_column_of_nullable_numbers_keeps_its_groups(tmp_path: Path) -> None:
+    import pandas as pd
+
+    labels = {name: [0.5, 0.5] for name in DIMENSIONS}
+    groups = pd.array([7, None], dtype="Int64")
+    pd.DataFrame({"text": ["a", "b"], **labels, "group": groups}).to_parquet(tmp_path / "t.parquet")
+    first, second = read_table(tmp_path / "t.parquet")
+    assert first.group == "7"
+    assert second.group not in ("", "7", "<NA>")
+
+
 def test_rows_without_labels_are_read_where_asked(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text(f"{HEADER}\nlabelled,0.1,0,0,0\nnot,,,,\n")

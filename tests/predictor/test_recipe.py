@@ -365,6 +365,18 @@ def test_a_teacher_labels_rows_without_labels(
     assert "GSM8K" not in card
 
 
+def test_too_few_dev_prompts_are_said(
+    trained: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    from hydra_nb.predictor.calibration import Calibration
+    from hydra_nb.predictor.recipe import settled
+    from hydra_nb.predictor.torch_checkpoint import load_network
+
+    network, tokenizer, _ = load_network(trained.torch_folder)
+    assert settled(network, tokenizer, trained.prompts, progress=False) == Calibration.none()
+    assert "only 5 dev prompts (20 are needed)" in caplog.text
+
+
 def test_a_teacher_without_anything_to_label_is_said(shipped: Predictor) -> None:
     from hydra_nb.predictor.recipe import taught
 
