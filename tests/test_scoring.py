@@ -472,6 +472,19 @@ def test_a_damaged_or_foreign_file_is_named_and_left_as_it_is(tmp_path: Path, ma
     assert predictor.asked == []
 
 
+def test_a_cache_that_another_program_holds_is_said_to_be_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hydra_nb.scoring.cache._LOCK_SECONDS", 0.01)
+    path = tmp_path / "c.db"
+    score(frame("a"), cache=path, cache_key="stub")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(hy.InvalidInputError, match=r"cannot be used now: .*locked") as refused:
+            score(frame("b"), cache=path, cache_key="stub")
+    assert "remove" not in str(refused.value)
+
+
 @pytest.mark.parametrize(("place", "rule"), [(".", "must be a file"), ("no/c.db", "no folder")])
 def test_a_place_that_can_be_no_cache_is_named(tmp_path: Path, place: str, rule: str) -> None:
     with pytest.raises(hy.InvalidInputError, match=rule):
