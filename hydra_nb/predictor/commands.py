@@ -64,6 +64,13 @@ def add_commands(commands: Any) -> None:
         help="checkpoint whose scores become the targets of prompts without labels (rows whose "
         "four dimensions are blank) or with weak ones; given several times, the mean of theirs",
     )
+    train.add_argument(
+        "--outcome-prompts",
+        type=int,
+        default=0,
+        help="with a data folder and --teacher: so many prompts of each benchmark join, the "
+        "teacher's scores ordered by how many models failed (train split); default: 0",
+    )
     train.add_argument("--vocabulary", type=int, default=46_000, help="pieces kept of the e5 file")
     train.add_argument("--quiet", action="store_true", help="no progress bars")
     _add_plan(train)
@@ -103,6 +110,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(parsed: argparse.Namespace) -> int:
+    from hydra_nb.predictor.outcome_labels import outcome_prompts
     from hydra_nb.predictor.plan import TrainingPlan
     from hydra_nb.predictor.predictor import load_predictor
     from hydra_nb.predictor.recipe import (
@@ -116,10 +124,20 @@ def _train(parsed: argparse.Namespace) -> int:
     if not parsed.quiet:
         logging.basicConfig(format="%(asctime)s %(message)s")
         logging.getLogger("hydra_nb").setLevel(logging.INFO)
+    if parsed.outcome_prompts < 0 or (parsed.outcome_prompts and not parsed.teacher):
+        raise InvalidInputError(
+            "--outcome-prompts must be at least 0, and above 0 it needs --teacher, which gives "
+            f"the level of their scores; received {parsed.outcome_prompts}"
+        )
     prompts = read_prompts(parsed.data, unlabelled=bool(parsed.teacher))
+    failure: dict[str, float] = {}
+    if parsed.outcome_prompts:
+        tried, failure = outcome_prompts(parsed.data, prompts, most=parsed.outcome_prompts)
+        prompts = [*prompts, *tried]
     if parsed.teacher:
+        teachers = [load_predictor(path) for path in parsed.teacher]
         most = parsed.epochs * parsed.weak_per_epoch
-        prompts = taught(prompts, [load_predictor(path) for path in parsed.teacher], most=most)
+        prompts = taught(prompts, teachers, most=most, failure=failure)
     layers = _layers(parsed.layers)
     given = {
         field.name: getattr(parsed, field.name)
@@ -138,6 +156,7 @@ def _train(parsed: argparse.Namespace) -> int:
         modernbert_layers=parsed.modernbert_layers,
         feed_forward=parsed.feed_forward,
         teachers=[encoder_name(str(path)) for path in parsed.teacher or ()],
+        outcome_prompts=parsed.outcome_prompts,
         progress=not parsed.quiet,
     )
     print(

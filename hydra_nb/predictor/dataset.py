@@ -172,13 +172,14 @@ def read_data(
     """
     authored = read_authored(Path(folder) / "authored_prompts.jsonl")
     if more is None or not (Path(more) / "authored.jsonl").is_file():
-        return _without_repeats(with_splits([*authored, *read_public(folder)]))
+        return without_repeats(with_splits([*authored, *read_public(folder)]))
     public = read_public(folder, Path(more) / "public_labels.csv")
     later = read_authored(Path(more) / "authored.jsonl")
-    return _without_repeats([*with_splits([*authored, *public]), *later])
+    return without_repeats([*with_splits([*authored, *public]), *later])
 
 
-def _without_repeats(prompts: Sequence[LabelledPrompt]) -> list[LabelledPrompt]:
+def without_repeats(prompts: Sequence[LabelledPrompt]) -> list[LabelledPrompt]:
+    """Leave out training prompts with the letters and digits of one of dev or test."""
     said = [_letters_and_digits(prompt.text) for prompt in prompts]
     unseen = {text for text, prompt in zip(said, prompts, strict=True) if prompt.split != "train"}
     return [
@@ -216,12 +217,8 @@ def read_table(path: str | Path, *, unlabelled: bool = False) -> list[LabelledPr
 
     path = Path(path)
     readers: dict[str, Callable[[], pd.DataFrame]] = {
-        ".csv": lambda: pd.read_csv(
-            path, keep_default_na=False, na_values=[""], float_precision="round_trip"
-        ),
-        ".jsonl": lambda: pd.read_json(
-            path, lines=True, dtype=False, convert_dates=False, precise_float=True
-        ),
+        ".csv": lambda: pd.read_csv(path, keep_default_na=False, na_values=[""]),
+        ".jsonl": lambda: pd.read_json(path, lines=True, dtype=False, precise_float=True),
         ".parquet": lambda: pd.read_parquet(path),
     }
     if path.suffix not in readers:

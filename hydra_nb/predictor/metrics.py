@@ -65,14 +65,15 @@ def coverage(targets: Scores, requirements: Requirements) -> dict[str, Any]:
 
 def spearman(left: Scores, right: Scores) -> float:
     """Return Spearman's rank correlation, ties sharing their mean rank."""
-    return pearson(_ranks(left), _ranks(right))
+    return pearson(ranks(left), ranks(right))
 
 
-def _ranks(values: Scores) -> Scores:
+def ranks(values: Scores) -> Scores:
+    """Return the ranks of values `(n,)` from 1, ties sharing their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    ranks: Scores = ((last - counts + 1 + last) / 2.0)[inverse]
-    return ranks
+    mean: Scores = ((last - counts + 1 + last) / 2.0)[inverse]
+    return mean
 
 
 def targets_of(prompts: Sequence[LabelledPrompt]) -> Scores:

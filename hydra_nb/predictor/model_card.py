@@ -32,6 +32,12 @@ _SOURCES = (
      "MIT, Apache-2.0 over third-party text", ""),
     ("unclear: MGSM, RouterBench items", "no licence file at the source", ""),
 )  # fmt: skip
+_OUTCOMES = (
+    "prompts of LiveCodeBench, MMLU-Pro, BFCL and DebugBench with the share of models that failed; "
+    "the train split only, none that is measured below",
+    "as above",
+    "order of auxiliary targets",
+)
 _DATA = """\
 No prompt of another party is in this package, only weights trained on it and figures computed from
 it. SWE-bench Verified and its results (CC BY-NC) were not used."""
@@ -72,6 +78,8 @@ def _options(run: Mapping[str, Any]) -> list[str]:
         given.append(f"--layers {','.join(map(str, options['layers']))}")
     if run.get("encoder") == _E5 and "vocabulary" in options:
         given.append(f"--vocabulary {options['vocabulary']}")
+    if options.get("outcome_prompts"):
+        given.append(f"--outcome-prompts {options['outcome_prompts']}")
     return [*given, *(f"--teacher {name}" for name in options.get("teachers", ()))]
 
 
@@ -104,7 +112,12 @@ def _data(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the sections on the data of all runs, which may be this project's, or a table."""
     kinds = {name.split()[0] for run in runs for name in run.get("prompts", {})}
     project = bool(kinds & {"authored", "annotated"})
-    rows = [*(_SOURCES if project else ()), *((_OWN_TABLE,) if "labelled" in kinds else ())]
+    outcomes = any(run.get("options", {}).get("outcome_prompts") for run in runs)
+    rows = [
+        *(_SOURCES if project else ()),
+        *((_OUTCOMES,) if outcomes else ()),
+        *((_OWN_TABLE,) if "labelled" in kinds else ()),
+    ]
     if not rows:
         return []
     found = ["## Data and licences", table(["class of source", "licences", "used for"], rows)]

@@ -1,14 +1,14 @@
 """What models really did: does a higher requirement go with more failures?
 
-Reads `outcome_prompts.parquet` of the data folder, evaluation split only. SWE-bench Verified is
-left out: its results may not be used for anything that ships.
+Reads `outcome_prompts.parquet` of the data folder; measures on its evaluation split only. SWE-bench
+Verified is left out: its results may not be used for anything that ships.
 """
 
 from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from hydra_nb.dimensions import DIMENSIONS
 from hydra_nb.errors import InvalidInputError
 from hydra_nb.predictor.metrics import spearman
 from hydra_nb.predictor.predictor import Predictor
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BENCHMARKS = {
     "livecodebench_codegen": "code_generation",
@@ -26,6 +29,20 @@ BENCHMARKS = {
 """Benchmark → the dimension that it stresses."""
 
 _DRAWS = 1000
+
+
+def read_outcomes(folder: str | Path) -> pd.DataFrame:
+    """Return the prompts of benchmarks, with the mean correctness of models that tried them.
+
+    Raises:
+        InvalidInputError: the folder has no `outcome_prompts.parquet`.
+    """
+    import pandas as pd
+
+    path = Path(folder) / "outcome_prompts.parquet"
+    if not path.is_file():
+        raise InvalidInputError(f"{path}: no such file; outcomes are read from there")
+    return pd.read_parquet(path)
 
 
 def outcome_report(
@@ -39,12 +56,7 @@ def outcome_report(
     Raises:
         InvalidInputError: the folder has no `outcome_prompts.parquet`.
     """
-    import pandas as pd
-
-    path = Path(folder) / "outcome_prompts.parquet"
-    if not path.is_file():
-        raise InvalidInputError(f"{path}: no such file; outcomes are read from there")
-    frame = pd.read_parquet(path)
+    frame = read_outcomes(folder)
     generator = random.Random(seed)
     report: dict[str, Any] = {}
     for benchmark, dimension in BENCHMARKS.items():

@@ -11,7 +11,7 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from hydra_nb.predictor.export import calibration_texts, export_checkpoint
 from hydra_nb.predictor.guards import average, refit_guards
 from hydra_nb.predictor.metrics import targets_of
 from hydra_nb.predictor.model_card import model_card
+from hydra_nb.predictor.outcome_labels import ordered_by_failure
 from hydra_nb.predictor.plan import TrainingPlan
 from hydra_nb.predictor.predictor import DEFAULT_CHECKPOINT, Predictor, load_predictor
 from hydra_nb.predictor.report import report_markdown
@@ -89,16 +90,26 @@ def read_prompts(data: Path, *, unlabelled: bool = False) -> list[LabelledPrompt
 
 
 def taught(
-    prompts: Sequence[LabelledPrompt], teachers: Sequence[Predictor], *, most: int
+    prompts: Sequence[LabelledPrompt],
+    teachers: Sequence[Predictor],
+    *,
+    most: int,
+    failure: Mapping[str, float] | None = None,
 ) -> list[LabelledPrompt]:
     """Return the prompts with the teachers' mean scores as targets of the weakly labelled ones.
 
-    At most `most` of these are kept, evenly drawn: no more than training will look at.
+    At most `most` of these are kept, evenly drawn: no more than training will look at. Prompts
+    whose id is in `failure` are all kept, and ordered by it; see `outcome_labels`.
 
     Raises:
         InvalidInputError: there is none, so that the teachers would have no say.
     """
-    weak = evenly([p for p in prompts if p.kind == "weak" and p.split == "train"], most)
+    failure = failure or {}
+    asked = [p for p in prompts if p.kind == "weak" and p.split == "train"]
+    tried = [p for p in asked if p.prompt_id in failure]
+    room = max(most - len(tried), 0)
+    others = evenly([p for p in asked if p.prompt_id not in failure], room)[:room]
+    weak = [*others, *tried]
     if not weak:
         raise InvalidInputError(
             "a teacher scores prompts that have no label, and there is none: leave all four "
@@ -106,9 +117,13 @@ def taught(
         )
     texts = [prompt.text for prompt in weak]
     values = np.mean([teacher.predict(texts).values for teacher in teachers], axis=0).tolist()
+    scored = [
+        replace(p, targets=(r, c, d, t)) for p, (r, c, d, t) in zip(weak, values, strict=True)
+    ]
     return [
         *(prompt for prompt in prompts if prompt.kind != "weak"),
-        *(replace(p, targets=(r, c, d, t)) for p, (r, c, d, t) in zip(weak, values, strict=True)),
+        *scored[: len(others)],
+        *ordered_by_failure(scored[len(others) :], failure),
     ]
 
 
@@ -241,13 +256,15 @@ def train_checkpoint(
     modernbert_layers: int | None = None,
     feed_forward: int | None = None,
     teachers: Sequence[str] = (),
+    outcome_prompts: int = 0,
     progress: bool = True,
 ) -> Predictor:
     """Train, calibrate, export and evaluate; return the predictor of the folder written.
 
     A run that was interrupted goes on after its last whole epoch when it is started again with the
     same arguments. `feed_forward` first narrows the feed-forward layers of a BERT-like encoder.
-    `teachers` are names of the checkpoints that labelled weak prompts, for the record.
+    `teachers` are names of the checkpoints that labelled weak prompts, `outcome_prompts` how many
+    of each benchmark joined, for the record.
 
     Raises:
         InvalidInputError: nothing to train on, or `out` holds the state of another run; layers or
@@ -269,6 +286,7 @@ def train_checkpoint(
         "modernbert_layers": modernbert_layers,
         "feed_forward": feed_forward,
         "teachers": list(teachers),
+        "outcome_prompts": outcome_prompts,
     }
     if feed_forward is not None:
         network = with_feed_forward(network, tokenizer, prompts, feed_forward, plan=plan)

@@ -113,6 +113,9 @@ def train(
     if not labelled:
         raise InvalidInputError("there is no labelled prompt in the train split")
     origin = "" if state is None else origin_of(network, prompts)
+    attention = network.encoder.config._attn_implementation
+    if plan.bfloat16:  # there the fused attention of torch takes longer, backwards above all
+        network.encoder.set_attn_implementation("eager")
     run = TrainingRun(network, optimizers(network, plan), plan, generator, origin=origin)
     if state is not None and state.is_file():
         run.restore(state)
@@ -161,4 +164,6 @@ def train(
             run.save(state)
         if spent >= 1:
             break
-    return run.best(), run.history
+    best = run.best()
+    best.encoder.set_attn_implementation(attention)
+    return best, run.history

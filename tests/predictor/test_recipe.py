@@ -125,6 +125,10 @@ def test_eval_writes_the_report_where_asked(checkpoint: Path, table: Path, tmp_p
             ["train", "--data", "TABLE", "--out", "o", "--layers", "1;2"],
             "--layers must be numbers separated by commas; received '1;2'",
         ),
+        (
+            ["train", "--data", "TABLE", "--out", "o", "--outcome-prompts", "5"],
+            "above 0 it needs --teacher, which gives the level of their scores; received 5",
+        ),
         (["eval", "--data", "TABLE", "--outcomes"], "outcome_prompts.parquet: no such file"),
     ],
 )
