@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -118,6 +119,24 @@ def test_any_encoder_folder_of_transformers_can_be_trained(tmp_path: Path) -> No
     exact = load_predictor(tmp_path / "torch").predict([*texts, "word " * 300]).values
     served = load_predictor(tmp_path / "onnx").predict([*texts, "word " * 300]).values
     assert np.abs(served - exact).max() < 0.02
+
+
+def test_layer_norms_are_served_apart_from_additions(
+    trained: SimpleNamespace, tmp_path: Path
+) -> None:
+    import onnx
+    import onnxruntime
+
+    from hydra_nb.predictor.engines import serving_options
+
+    options = serving_options()
+    options.optimized_model_filepath = str(tmp_path / "as-run.onnx")
+    onnxruntime.InferenceSession(str(trained.onnx_folder / "model.onnx"), options)
+    run = Counter(node.op_type for node in onnx.load(tmp_path / "as-run.onnx").graph.node)
+    layers = load_predictor(trained.onnx_folder).manifest.encoder["layers"]
+    assert run["LayerNormalization"] == 1 + 2 * layers
+    assert run["QAttention"] == layers
+    assert run["SkipLayerNormalization"] == 0
 
 
 def test_what_is_no_encoder_is_named(tmp_path: Path) -> None:
