@@ -26,6 +26,7 @@ _SURE = 0.02
 """No token is surer than this."""
 
 _WORD = re.compile(r"\S+")
+_CUT = re.compile(r"[。！？、，；：…]+")
 _END = re.compile(r"[.!?。！？…:;][\"')\]*_`]*$")
 _LETTER = re.compile(r"[^\W_]")
 
@@ -63,7 +64,7 @@ def word_spans(text: str) -> list[Span]:
     spans = []
     for match in _WORD.finditer(text):
         start = match.start()
-        for end in re.finditer(r"[。！？、，；：…]+", match.group()):
+        for end in _CUT.finditer(match.group()):
             spans.append((start, match.start() + end.end()))
             start = match.start() + end.end()
         if start < match.end():
@@ -80,11 +81,10 @@ def _evidence(
     clipped = np.clip(read, _SURE, 1 - _SURE)
     odds = np.concatenate([[0.0], np.cumsum(np.log(clipped / (1 - clipped)))])
     read_to = max((end for _, end in offsets), default=0)
-    evidence = []
-    for start, end in words:
-        first, last = np.searchsorted(centers, (start, end))
-        was_read = last > first and end <= read_to
-        evidence.append(float(odds[last] - odds[first]) if was_read else -math.inf)
+    ends = np.array(words, dtype=np.int64).reshape(-1, 2)  # (n_words, 2)
+    first, last = np.searchsorted(centers, ends).T
+    was_read = (last > first) & (ends[:, 1] <= read_to)
+    evidence: list[float] = np.where(was_read, odds[last] - odds[first], -math.inf).tolist()
     return evidence
 
 
