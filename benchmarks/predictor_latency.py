@@ -154,6 +154,7 @@ def section(runs: int, layers: int) -> str:
                 f"| {np.percentile(theirs, 95):.1f} | {other / middle:.1f}× |"
             )
     plain = text_of(predictor, 60)
+    (by_itself,) = interleaved([lambda: predictor.predict([plain])], runs)
     noisy = f"{plain}? {NOISE}"
     if not predictor.read(noisy).ignored:
         raise SystemExit("the predictor ignores nothing of the noisy prompt: measure another one")
@@ -184,6 +185,9 @@ def section(runs: int, layers: int) -> str:
         "peak memory after batches of 8 up to 512 tokens": f"{peak:.0f} MiB",
         "prompts of 60 tokens per second, 2 threads, median of 5": (
             f"{statistics.median(rates):.0f}"
+        ),
+        "60 tokens again and again, with nothing in between": (
+            f"{statistics.median(by_itself):.1f} ms"
         ),
         "the same prompt with a routing order to ignore (read twice), against without": (
             f"{with_noise:.1f} ms, {with_noise / alone:.1f}×"

@@ -62,7 +62,7 @@ def serving_options() -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # on a CPU the fused operator takes four times as long; see `export.separate_norms`
+    # on a CPU the fused operator takes five times as long; see `export.separate_norms`
     options.add_session_config_entry(_DISABLED_FUSIONS, "SkipLayerNormFusion")
     return options
 
