@@ -33,8 +33,8 @@ _SOURCES = (
     ("unclear: MGSM, RouterBench items", "no licence file at the source", ""),
 )  # fmt: skip
 _OUTCOMES = (
-    "prompts of LiveCodeBench, MMLU-Pro, BFCL and DebugBench with the share of models that failed; "
-    "the train split only, none that is measured below",
+    "prompts of LiveCodeBench, MMLU-Pro, BFCL and DebugBench with the share of models that failed, "
+    "of the train split of the outcomes",
     "as above",
     "order of auxiliary targets",
 )

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,29 +31,25 @@ def outcome_prompts(
     """Return weak prompts of the train split of the outcomes, and the failure rate of each by id.
 
     At most `most` a benchmark, evenly drawn. Left out are those whose group falls into dev or test,
-    those that say the same as one of `prompts` there, and those that are annotated.
+    those that say the same as one of `prompts` there or of the evaluation split of the outcomes,
+    and those that are annotated.
 
     Raises:
         InvalidInputError: the folder has no `outcome_prompts.parquet`.
     """
     frame = read_outcomes(folder)
-    frame = frame[(frame["split"] == "train") & frame["benchmark"].isin(list(BENCHMARKS))]
-    found = [
-        LabelledPrompt(
-            prompt_id=f"outcome {row['prompt_id']}",
-            text=row["prompt"],
-            language=row["language"],
-            kind="weak",
-            source=row["benchmark"],
-            targets=(0.0, 0.0, 0.0, 0.0),
-            group=row["group_id"],
-        )
-        for row in frame.to_dict("records")
-    ]
-    failure = dict(
-        zip((p.prompt_id for p in found), (1.0 - frame["mean_correct"]).tolist(), strict=True)
+    frame = frame[frame["benchmark"].isin(list(BENCHMARKS))]
+    tried, measured = (
+        [_weak_prompt(row) for row in frame[frame["split"] == split].to_dict("records")]
+        for split in ("train", "eval")
     )
-    kept = without_repeats([*with_splits(found), *(p for p in prompts if p.split != "train")])
+    correct = frame.loc[frame["split"] == "train", "mean_correct"]
+    failure = dict(zip((p.prompt_id for p in tried), (1.0 - correct).tolist(), strict=True))
+    unseen = [
+        *(replace(prompt, split="test") for prompt in measured),
+        *(prompt for prompt in prompts if prompt.split != "train"),
+    ]
+    kept = without_repeats([*with_splits(tried), *unseen])
     annotated = {prompt.text for prompt in prompts if prompt.kind != "weak"}
     by_benchmark: dict[str, list[LabelledPrompt]] = defaultdict(list)
     for prompt in kept:
@@ -62,6 +59,18 @@ def outcome_prompts(
     for found_there in by_benchmark.values():
         chosen += evenly(found_there, most)
     return chosen, {prompt.prompt_id: failure[prompt.prompt_id] for prompt in chosen}
+
+
+def _weak_prompt(row: Mapping[Any, Any]) -> LabelledPrompt:
+    return LabelledPrompt(
+        prompt_id=f"outcome {row['prompt_id']}",
+        text=row["prompt"],
+        language=row["language"],
+        kind="weak",
+        source=row["benchmark"],
+        targets=(0.0, 0.0, 0.0, 0.0),
+        group=row["group_id"],
+    )
 
 
 def ordered_by_failure(

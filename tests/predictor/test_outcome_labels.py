@@ -63,6 +63,14 @@ def test_prompts_of_dev_and_test_and_annotated_ones_are_left_out(tmp_path: Path)
     assert third.text in texts
 
 
+def test_what_the_evaluation_split_says_too_is_left_out(tmp_path: Path) -> None:
+    frame = pd.read_parquet(outcomes(tmp_path) / "outcome_prompts.parquet")
+    repeated = outcome_prompts(tmp_path, [], most=1000)[0][0].text
+    frame.loc[frame.index[frame["split"] == "eval"][0], "prompt"] = f"  {repeated.upper()}?"
+    frame.to_parquet(tmp_path / "outcome_prompts.parquet")
+    assert repeated not in [p.text for p in outcome_prompts(tmp_path, [], most=1000)[0]]
+
+
 def test_at_most_so_many_a_benchmark(tmp_path: Path) -> None:
     prompts, failure = outcome_prompts(outcomes(tmp_path), [], most=7)
     assert 4 <= len(prompts) <= 7

@@ -121,6 +121,21 @@ def test_any_encoder_folder_of_transformers_can_be_trained(tmp_path: Path) -> No
     assert np.abs(served - exact).max() < 0.02
 
 
+def test_training_in_bfloat16_leaves_the_attention_as_it_was() -> None:
+    from hydra_nb.predictor.plan import TrainingPlan
+    from hydra_nb.predictor.training import train
+
+    prompts = made_up_prompts()
+    tokenizer = tiny_tokenizer([prompt.text for prompt in prompts])
+    network = tiny_network(tokenizer.tokenizer.get_vocab_size())
+    before = network.encoder.config._attn_implementation
+    assert before != "eager"
+    plan = TrainingPlan(epochs=2, tokens_per_batch=512, bfloat16=True)
+    best, history = train(network, tokenizer, prompts, plan=plan, progress=False)
+    assert best.encoder.config._attn_implementation == before
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
 def test_layer_norms_are_served_apart_from_additions(
     trained: SimpleNamespace, tmp_path: Path
 ) -> None:
