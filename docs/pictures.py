@@ -16,17 +16,11 @@ LAB = f"import hydra_nb as hy\nlab = hy.lab(text={PROMPT!r})\nlab"
 PATIENCE_MS = 60_000
 
 
-def box(part: Locator) -> dict[str, float]:
-    """Return where a part is, scrolled or not."""
-    found = part.bounding_box()
-    if found is None:
-        raise SystemExit(f"{part} is not on screen")
-    return dict(found)
-
-
 def together(page: Any, first: Locator, last: Locator, path: Path) -> None:
     """Take one picture from the top of `first` to the bottom of `last`."""
-    top, bottom = box(first), box(last)
+    top, bottom = first.bounding_box(), last.bounding_box()
+    if top is None or bottom is None:
+        raise SystemExit(f"{first} or {last} is not on screen")
     page.screenshot(
         path=path,
         clip={
