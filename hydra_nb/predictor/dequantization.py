@@ -1,8 +1,8 @@
 """The served int8 graph of a BERT encoder, turned back into a network that can be trained on.
 
-The wheel carries no fp32 weights; this undoes `quantization.write_int8` (scales and smoothing), so
-that `hydra-nb train` can start from the shipped predictor. What is lost is the rounding: half of
-1/127 of each channel's range.
+The wheel carries no fp32 weights; this undoes `quantization.write_int8` (scales, smoothing and
+outliers), so that `hydra-nb train` can start from the shipped predictor. What is lost is the
+rounding: half of 1/127 of each channel's range.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hydra_nb.errors import CheckpointError
 from hydra_nb.predictor.architecture import RequirementNetwork
 from hydra_nb.predictor.checkpoint import Manifest, read_manifest
+from hydra_nb.predictor.quantization import OUTLIER_ROWS, OUTLIERS
 from hydra_nb.predictor.tokens import PromptTokenizer
 
 Weights = dict[str, NDArray[np.float32]]
@@ -39,8 +40,8 @@ class _Graph:
     def matrix(self, weight: str, read: str) -> NDArray[np.float32]:
         """Return the fp32 matrix of a weight; `read` is the activation that it multiplies."""
         matrix = self.constants[weight].astype(np.float32)
-        if weight.endswith("_quantized"):
-            base = weight.removesuffix("_quantized")
+        base = weight.removesuffix("_quantized")
+        if base != weight:
             zero = self.constants[f"{base}_zero_point"].astype(np.float32)
             matrix = (matrix - zero) * self.constants[f"{base}_scale"]
         smoothing = self.maker.get(self.source(read))
@@ -48,6 +49,8 @@ class _Graph:
             for name in smoothing.input:
                 if name.endswith("_inverse"):
                     matrix = matrix * self.constants[name][:, None]
+        if f"{base}{OUTLIERS}" in self.constants:
+            matrix[self.constants[f"{base}{OUTLIERS}"]] = self.constants[f"{base}{OUTLIER_ROWS}"]
         return np.asarray(matrix, dtype=np.float32)
 
     def source(self, quantized: str) -> str:
@@ -62,7 +65,7 @@ def _weights(path: Path) -> Weights:
     graph = _Graph(path)
     weights: Weights = {}
     for name, value in graph.constants.items():
-        derived = name.endswith(("_scale", "_inverse", "_Transposed"))
+        derived = name.endswith(("_scale", "_inverse", "_Transposed", OUTLIER_ROWS))
         if name.startswith("network.") and value.dtype == np.float32 and not derived:
             weights[name.removeprefix("network.")] = value
     table = f"network.{_TABLE}"
@@ -79,6 +82,8 @@ def _weights(path: Path) -> Weights:
             weights[f"{own}.{name}.bias"] = bias[columns]
     for node in graph.nodes:
         if node.op_type not in ("MatMul", "MatMulInteger") or node.input[1] not in graph.constants:
+            continue
+        if node.input[1].endswith(OUTLIER_ROWS):
             continue
         matrix = graph.matrix(node.input[1], node.input[0]).T
         found = _LAYER.search(node.name)

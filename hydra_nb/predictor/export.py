@@ -53,7 +53,7 @@ def _write_graph(network: RequirementNetwork, path: Path) -> None:
     network.encoder.config._attn_implementation = "eager"
     ids = torch.full((1, 24), 5, dtype=torch.long)
     torch.onnx.export(
-        _OutputsOfOne(network),
+        _OutputsOfOne(network).eval(),  # otherwise the exporter leaves it in training mode
         (ids,),
         str(path),
         input_names=["input_ids"],

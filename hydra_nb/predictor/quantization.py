@@ -2,7 +2,9 @@
 
 Dynamic int8 has one scale for a whole activation, so a few large channels would cost the others
 their precision. As in SmoothQuant (Xiao et al. 2023), each channel is divided by (a power of) its
-range before it is quantized, and the weights that read it are multiplied by the same number.
+range before it is quantized, and the weights that read it are multiplied by the same number. A
+channel that is far out stays fp32, as in LLM.int8() (Dettmers et al. 2022): here one neuron of most
+feed-forward layers answers the start or the end of a prompt with ten times what any other reaches.
 """
 
 from __future__ import annotations
@@ -24,6 +26,12 @@ QUANTIZED = ("MatMul", "Attention")
 SMOOTHING = 0.75
 """How much of a channel's range moves into the weights; found best of 0.35 to 1 on dev prompts."""
 
+OUTLIERS = "_outliers"
+OUTLIER_ROWS = "_outlier_rows"
+"""What is added to the name of a matrix for the channels read in fp32, and for its rows there."""
+
+_OUTLIER = 1.5
+_MOST_OUTLIERS = 16
 _SMALLEST = 1e-5
 _LEAST_TABLE_ROWS = 1024
 
@@ -51,40 +59,83 @@ def channel_ranges(path: Path, rows: Sequence[Sequence[int]]) -> dict[str, NDArr
     return ranges
 
 
-def smooth(model: Any, ranges: dict[str, NDArray[np.float32]], *, strength: float) -> None:
-    """Divide each channel by its factor and multiply the weights that read it, in place."""
+def outliers(largest: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the channels, at most 16, that reach 1.5 times as far as the 17th largest."""
+    order = np.argsort(-largest)[: _MOST_OUTLIERS + 1]
+    far_out = largest[order] > _OUTLIER * largest[order[-1]]
+    return np.sort(order[far_out])
+
+
+def smooth(model: Any, ranges: dict[str, NDArray[np.float32]], *, strength: float) -> list[str]:
+    """Divide each channel by its factor and multiply the weights that read it, in place.
+
+    Outliers among the channels that a MatMul reads go through an fp32 MatMul of their own; returns
+    the names of these nodes.
+    """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     readers = _weighted_nodes(graph, constants)
     factors: dict[str, NDArray[np.float32]] = {}
+    apart: dict[str, NDArray[np.int64]] = {}
     for name, largest in ranges.items():
+        its = [node for node in readers if node.input[0] == name]
         weight = np.max(
-            [
-                np.abs(numpy_helper.to_array(constants[node.input[1]])).max(axis=1)
-                for node in readers
-                if node.input[0] == name
-            ],
+            [np.abs(numpy_helper.to_array(constants[node.input[1]])).max(axis=1) for node in its],
             axis=0,
         )
         factor = largest**strength / np.maximum(weight, _SMALLEST) ** (1 - strength)
         factors[name] = (factor / np.exp(np.log(factor).mean())).astype(np.float32)
+        splits = all(node.op_type == "MatMul" and "head" not in node.name for node in its)
+        apart[name] = outliers(largest) if splits else np.zeros(0, dtype=np.int64)
     nodes = []
     smoothed = set()
+    in_fp32: list[str] = []
     for node in graph.node:
-        if node in readers:
-            name, weight_name = node.input[0], node.input[1]
-            if name not in smoothed:
-                smoothed.add(name)
-                inverse = (1 / factors[name]).astype(np.float32)
-                graph.initializer.append(numpy_helper.from_array(inverse, f"{name}_inverse"))
-                nodes.append(helper.make_node("Mul", [name, f"{name}_inverse"], [f"{name}_smooth"]))
-            node.input[0] = f"{name}_smooth"
-            tensor = constants[weight_name]
-            scaled = numpy_helper.to_array(tensor) * factors[name][:, None]
-            tensor.CopyFrom(numpy_helper.from_array(scaled.astype(np.float32), weight_name))
         nodes.append(node)
+        if node not in readers:
+            continue
+        name, tensor = node.input[0], constants[node.input[1]]
+        matrix, channels = numpy_helper.to_array(tensor), apart[name]
+        if name not in smoothed:
+            smoothed.add(name)
+            inverse = (1 / factors[name]).astype(np.float32)
+            inverse[channels] = 0.0
+            graph.initializer.append(numpy_helper.from_array(inverse, f"{name}_inverse"))
+            nodes.insert(-1, helper.make_node("Mul", [name, f"{name}_inverse"], [f"{name}_smooth"]))
+        node.input[0] = f"{name}_smooth"
+        scaled = (matrix * factors[name][:, None]).astype(np.float32)
+        scaled[channels] = 0.0
+        tensor.CopyFrom(numpy_helper.from_array(scaled, tensor.name))
+        if len(channels):
+            nodes += _outlying_product(graph, node, name, channels, matrix[channels])
+            in_fp32.append(f"{node.name}{OUTLIERS}")
     del graph.node[:]
     graph.node.extend(nodes)
+    return in_fp32
+
+
+def _outlying_product(
+    graph: Any, node: Any, read: str, channels: NDArray[np.int64], rows: NDArray[np.float32]
+) -> list[Any]:
+    """Return nodes that add the fp32 product of some channels of `read` to a MatMul's output."""
+    weight, output = node.input[1], node.output[0]
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(channels, f"{weight}{OUTLIERS}"),
+            numpy_helper.from_array(rows, f"{weight}{OUTLIER_ROWS}"),
+        ]
+    )
+    node.output[0] = f"{output}_others"
+    return [
+        helper.make_node("Gather", [read, f"{weight}{OUTLIERS}"], [f"{output}_channels"], axis=-1),
+        helper.make_node(
+            "MatMul",
+            [f"{output}_channels", f"{weight}{OUTLIER_ROWS}"],
+            [f"{output}_outlying"],
+            name=f"{node.name}{OUTLIERS}",
+        ),
+        helper.make_node("Add", [f"{output}_others", f"{output}_outlying"], [output]),
+    ]
 
 
 def quantize_tables(model: Any) -> None:
@@ -134,8 +185,9 @@ def write_int8(
     without VNNI cannot overflow and give the same scores as those with it.
     """
     model: Any = onnx.load(str(graph))
+    in_fp32: list[str] = []
     if calibration:
-        smooth(model, channel_ranges(graph, calibration), strength=strength)
+        in_fp32 = smooth(model, channel_ranges(graph, calibration), strength=strength)
     heads = [node.name for node in model.graph.node if "head" in node.name]
     smoothed = path.with_name(f".{path.name}.smooth")
     onnx.save(model, str(smoothed))
@@ -148,7 +200,7 @@ def write_int8(
             reduce_range=seven_bits,
             weight_type=QuantType.QInt8,
             # a few thousand weights; a Gemm is a MatMul by the time that names are compared
-            nodes_to_exclude=[*heads, *(f"{name}_MatMul" for name in heads)],
+            nodes_to_exclude=[*heads, *(f"{name}_MatMul" for name in heads), *in_fp32],
             extra_options={
                 "MatMulConstBOnly": True,
                 "DefaultTensorType": onnx.TensorProto.FLOAT,
