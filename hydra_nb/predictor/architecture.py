@@ -81,6 +81,13 @@ class RequirementNetwork(nn.Module):
         states: Tensor = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
         return states.float()
 
+    def states(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        """Return the hidden states below and after every layer, each `(batch, tokens, hidden)`."""
+        found = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True
+        )
+        return (*found.hidden_states[:-1], found.last_hidden_state)
+
     def judged(self, hidden: Tensor, attention_mask: Tensor | None = None) -> NetworkOutput:
         """Return what the heads say of hidden states `(batch, tokens, hidden)`."""
         if self.pooling == "cls":

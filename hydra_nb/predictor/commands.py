@@ -21,6 +21,8 @@ _PLAN_HELP = {
     "frozen_layers": "encoder layers that stay as they are; default: two thirds of them where "
     "there are fewer than 2,000 labelled prompts, else none",
     "limit": "tokens read of a prompt while training",
+    "state_loss": "weight of the hidden states of the whole encoder that a student (--layers, "
+    "--modernbert-layers) misses",
     "bfloat16": "only a gain on processors that have it in hardware",
 }
 _PLAN_DEFAULTS = {"patience": 2}

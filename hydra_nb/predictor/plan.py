@@ -24,6 +24,8 @@ class TrainingPlan:
         alike_loss: weight of the variance of rows that must score the same.
         above_loss: weight of the hinge on the lines of a minimal pair.
         noise_loss: weight of telling irrelevant tokens.
+        state_loss: weight of the guide's hidden states that a student does not reproduce; only of
+            one that was made of a larger network.
         start_share: share of the weights that training started from in those that come out.
         minutes: wall-clock limit; the learning rate then falls with the clock where the clock is
             ahead of the epochs. 0 means none; a run that hits its limit cannot be repeated exactly.
@@ -51,6 +53,7 @@ class TrainingPlan:
     alike_loss: float = 6.0
     above_loss: float = 2.0
     noise_loss: float = 0.3
+    state_loss: float = 0.0
     start_share: float = 0.0
     minutes: float = 0.0
     threads: int = 2
@@ -72,5 +75,5 @@ class TrainingPlan:
 _LEAST = {
     "epochs": 1, "patience": 0, "weight_decay": 0, "tokens_per_batch": 1, "limit": 8,
     "frozen_layers": 0, "weak_per_epoch": 0, "weak_loss": 0, "absolute_loss": 0, "alike_loss": 0,
-    "above_loss": 0, "noise_loss": 0, "minutes": 0, "threads": 1,
+    "above_loss": 0, "noise_loss": 0, "state_loss": 0, "minutes": 0, "threads": 1,
 }  # fmt: skip

@@ -39,6 +39,7 @@ from hydra_nb.predictor.dequantization import reopened
 from hydra_nb.predictor.evaluation import evaluate, evenly, score_band
 from hydra_nb.predictor.export import calibration_texts, export_checkpoint
 from hydra_nb.predictor.guards import average, refit_guards
+from hydra_nb.predictor.guide import Guide
 from hydra_nb.predictor.metrics import targets_of
 from hydra_nb.predictor.model_card import model_card
 from hydra_nb.predictor.outcome_labels import ordered_by_failure
@@ -98,8 +99,8 @@ def taught(
 ) -> list[LabelledPrompt]:
     """Return the prompts with the teachers' mean scores as targets of the weakly labelled ones.
 
-    At most `most` of these are kept, evenly drawn: no more than training will look at. Prompts
-    whose id is in `failure` are all kept, and ordered by it; see `outcome_labels`.
+    At most `most` of these are kept, evenly drawn: no more than training will look at. Beside them,
+    prompts whose id is in `failure` are all kept, and ordered by it; see `outcome_labels`.
 
     Raises:
         InvalidInputError: there is none, so that the teachers would have no say.
@@ -107,8 +108,7 @@ def taught(
     failure = failure or {}
     asked = [p for p in prompts if p.kind == "weak" and p.split == "train"]
     tried = [p for p in asked if p.prompt_id in failure]
-    room = max(most - len(tried), 0)
-    others = evenly([p for p in asked if p.prompt_id not in failure], room)[:room]
+    others = evenly([p for p in asked if p.prompt_id not in failure], most)[:most]
     weak = [*others, *tried]
     if not weak:
         raise InvalidInputError(
@@ -268,7 +268,7 @@ def train_checkpoint(
 
     Raises:
         InvalidInputError: nothing to train on, or `out` holds the state of another run; layers or
-            a feed-forward width that the encoder does not have.
+            a feed-forward width that the encoder does not have; a `state_loss` without a student.
         CheckpointError: the encoder cannot be loaded.
     """
     network, tokenizer, description = opened_network(
@@ -295,8 +295,20 @@ def train_checkpoint(
         frozen = layers_to_freeze(prompts, int(network.encoder.config.num_hidden_layers))
         plan = replace(plan, frozen_layers=frozen)
     start = copy.deepcopy(network) if plan.start_share else None
+    guide = None
+    if plan.state_loss:
+        if layers is None and modernbert_layers is None:
+            raise InvalidInputError(
+                "state_loss needs a student (layers or modernbert_layers): a network that lost "
+                f"nothing has no states to learn; received {plan.state_loss}"
+            )
+        whole, _, _ = opened_network(encoder, prompts, pooling=pooling, vocabulary=vocabulary)
+        if layers is None or modernbert_layers is not None:
+            guide = Guide.of_last(whole)
+        else:
+            guide = Guide.of_thinned(whole, layers)
     best, history = train(
-        network, tokenizer, prompts, plan=plan, progress=progress, state=out / STATE
+        network, tokenizer, prompts, plan=plan, progress=progress, state=out / STATE, guide=guide
     )
     if start is not None:
         average(best, start, plan.start_share)

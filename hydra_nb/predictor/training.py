@@ -20,6 +20,7 @@ from hydra_nb.errors import InvalidInputError
 from hydra_nb.predictor.architecture import RequirementNetwork
 from hydra_nb.predictor.batches import padded, training_batches
 from hydra_nb.predictor.dataset import LabelledPrompt
+from hydra_nb.predictor.guide import Guide, without_dropout
 from hydra_nb.predictor.metrics import dev_merit
 from hydra_nb.predictor.objective import optimizers
 from hydra_nb.predictor.plan import TrainingPlan
@@ -91,11 +92,14 @@ def train(
     plan: TrainingPlan,
     progress: bool = True,
     state: Path | None = None,
+    guide: Guide | None = None,
 ) -> tuple[RequirementNetwork, list[dict[str, float]]]:
     """Train on the `train` split and return the best epoch on `dev` with the history of all.
 
     After every epoch the whole state is written to `state`; a run that finds one of the same plan,
     prompts and weights to start from goes on from it.
+
+    With a `guide` the student also learns its hidden states, by `plan.state_loss`.
 
     Each history row has `epoch`, `loss` and, where there is a dev split, `merit` (mean Pearson of
     authored and annotated prompts minus their mean absolute error).
@@ -108,7 +112,8 @@ def train(
     torch.set_num_threads(plan.threads)
     generator = random.Random(plan.seed)
     labelled = [p for p in prompts if p.split == "train" and p.kind != "weak"]
-    weak = [p for p in prompts if p.split == "train" and p.kind == "weak"]
+    weak = [p for p in prompts if p.split == "train" and p.kind == "weak" and not p.every_epoch]
+    always = [*labelled, *(p for p in prompts if p.split == "train" and p.every_epoch)]
     dev = [p for p in prompts if p.split == "dev" and p.kind != "weak"]
     if not labelled:
         raise InvalidInputError("there is no labelled prompt in the train split")
@@ -116,7 +121,11 @@ def train(
     attention = network.encoder.config._attn_implementation
     if plan.bfloat16:  # there the fused attention of torch takes longer, backwards above all
         network.encoder.set_attn_implementation("eager")
-    run = TrainingRun(network, optimizers(network, plan), plan, generator, origin=origin)
+    if guide is not None:
+        without_dropout(network)
+    run = TrainingRun(
+        network, optimizers(network, plan), plan, generator, origin=origin, guide=guide
+    )
     if state is not None and state.is_file():
         run.restore(state)
         log.info("going on after epoch %d from %s", len(run.history), state)
@@ -125,7 +134,7 @@ def train(
     for epoch in range(len(run.history), plan.epochs):
         if run.is_patience_over():
             break
-        chosen = [*labelled, *generator.sample(weak, min(plan.weak_per_epoch, len(weak)))]
+        chosen = [*always, *generator.sample(weak, min(plan.weak_per_epoch, len(weak)))]
         batches = list(
             training_batches(
                 chosen,

@@ -18,6 +18,7 @@ from hydra_nb.errors import InvalidInputError
 from hydra_nb.predictor.architecture import RequirementNetwork
 from hydra_nb.predictor.batches import Batch
 from hydra_nb.predictor.dataset import LabelledPrompt
+from hydra_nb.predictor.guide import Guide
 from hydra_nb.predictor.objective import requirement_loss
 from hydra_nb.predictor.plan import TrainingPlan
 
@@ -52,6 +53,7 @@ class TrainingRun:
         generator: random.Random,
         *,
         origin: str = "",
+        guide: Guide | None = None,
     ) -> None:
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
@@ -60,6 +62,7 @@ class TrainingRun:
         self._plan = plan
         self._generator = generator
         self._origin = origin
+        self._guide = guide
         self._groups = [group for stepper in steppers for group in stepper.param_groups]
         self._rates = [group["lr"] for group in self._groups]
         self._dense = [p for group in steppers[0].param_groups for p in group["params"]]
@@ -71,9 +74,13 @@ class TrainingRun:
         factor = min(done / plan.warmup + 0.01, 0.5 * (1 + math.cos(math.pi * done)) + 0.01)
         for group, rate in zip(self._groups, self._rates, strict=True):
             group["lr"] = rate * factor
+        missed = torch.zeros(())
         with torch.autocast("cpu", torch.bfloat16, enabled=plan.bfloat16):
-            output = self._network(batch.ids, batch.mask)
-        loss = requirement_loss(output, batch, plan)
+            if self._guide is None:
+                output = self._network(batch.ids, batch.mask)
+            else:
+                output, missed = self._guide.compared(self._network, batch)
+        loss = requirement_loss(output, batch, plan) + plan.state_loss * missed
         if not math.isfinite(float(loss.detach())):
             raise InvalidInputError(
                 f"the loss is {float(loss.detach())} in epoch {len(self.history) + 1}; the weights "

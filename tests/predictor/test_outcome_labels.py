@@ -113,7 +113,7 @@ def test_only_the_stressed_dimension_is_reordered() -> None:
 def test_taught_keeps_all_prompts_with_outcomes(shipped: Predictor, tmp_path: Path) -> None:
     tried, failure = outcome_prompts(outcomes(tmp_path), [], most=1000)
     weak = [replace(PROMPT, prompt_id=f"w{n}", text=f"weak {n}", kind="weak") for n in range(9)]
-    prompts = taught([*weak, *tried], [shipped], most=len(tried) + 3, failure=failure)
+    prompts = taught([*weak, *tried], [shipped], most=3, failure=failure)
     assert [p.text for p in prompts if p.prompt_id in failure] == [p.text for p in tried]
     assert len(prompts) == len(tried) + 3
     reasoning = np.array([p.targets[0] for p in prompts if p.prompt_id in failure])

@@ -13,6 +13,8 @@ import torch
 
 from hydra_nb.errors import InvalidInputError
 from hydra_nb.predictor.batches import Batch, training_batches
+from hydra_nb.predictor.dataset import LabelledPrompt
+from hydra_nb.predictor.guide import Guide, unexplained
 from hydra_nb.predictor.objective import requirement_loss
 from hydra_nb.predictor.plan import TrainingPlan
 from hydra_nb.predictor.predictor import load_predictor
@@ -53,7 +55,7 @@ def silenced(network: Any, layer: int, neuron: int) -> Any:
     return with_outgoing(network, layer, neuron, 0.0)
 
 
-def with_outgoing(network: Any, layer: int, neuron: int, factor: float) -> Any:
+def with_outgoing(network: Any, layer: int, neuron: int | slice, factor: float) -> Any:
     import copy
 
     changed = copy.deepcopy(network)
@@ -141,20 +143,103 @@ def test_an_encoder_that_is_not_like_bert_is_refused() -> None:
         thinned(modern, [0])
 
 
-def test_a_narrowed_network_is_trained_served_and_opened_again(tmp_path: Path) -> None:
+def missed_states(guide: Guide, student: Any, batches: list[Batch]) -> float:
+    with torch.no_grad():
+        return float(np.mean([float(guide.compared(student.eval(), b)[1]) for b in batches]))
+
+
+def test_what_states_do_not_explain_is_a_share_of_their_variance() -> None:
+    wanted = torch.tensor([[1.0, -2.0], [3.0, 2.0], [5.0, 6.0]])
+    assert float(unexplained(wanted, wanted)) == 0
+    assert float(unexplained(wanted.mean(dim=0).expand(3, 2), wanted)) == pytest.approx(1.0)
+
+
+def test_a_student_that_lost_nothing_reproduces_every_state(
+    material: tuple[Any, list[Batch]],
+) -> None:
+    network, batches = material
+    guide = Guide.of_thinned(network, [0, 1])
+    assert missed_states(guide, thinned(network, [0, 1]), batches) < 1e-9
+    batch = batches[0]
+    output, _ = guide.compared(thinned(network, [0, 1]), batch)
+    assert torch.equal(output.logits, network(batch.ids, batch.mask).logits)
+
+
+def test_a_kept_layer_is_led_to_what_the_next_kept_one_used_to_read(
+    material: tuple[Any, list[Batch]],
+) -> None:
+    network, batches = material
+    network = with_outgoing(network, 0, slice(None), 50.0)
+    batch = batches[0]
+    student = thinned(network, [1])
+    states, kept = network.states(batch.ids, batch.mask), batch.mask.bool()
+    wanted = float(unexplained(student.states(batch.ids, batch.mask)[1][kept], states[2][kept]))
+    _, missed = Guide.of_thinned(network, [1]).compared(student, batch)
+    assert float(missed) == pytest.approx(wanted)
+    assert wanted > 0.1
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_training_by_a_guide_brings_the_states_nearer(bfloat16: bool) -> None:
+    from hydra_nb.predictor.training import train
+
+    prompts = made_up_prompts()
+    tokenizer = tiny_tokenizer([prompt.text for prompt in prompts])
+    network = tiny_network(tokenizer.tokenizer.get_vocab_size()).eval()
+    network = with_outgoing(network, 0, slice(None), 50.0)
+    batches = list(
+        training_batches(
+            prompts, tokenizer, weights={}, tokens_per_batch=512, limit=64,
+            generator=random.Random(0),
+        )
+    )  # fmt: skip
+    guide, before = Guide.of_thinned(network, [1]), thinned(network, [1])
+    plan = replace(PLAN, epochs=8, learning_rate=3e-3, state_loss=4.0, bfloat16=bfloat16)
+    after, _ = train(
+        thinned(network, [1]), tokenizer, prompts, plan=plan, progress=False, guide=guide
+    )
+    assert missed_states(guide, after, batches) < 0.7 * missed_states(guide, before, batches)
+
+
+def test_a_modernbert_student_learns_the_last_states_of_a_bert(tmp_path: Path) -> None:
+    prompts = [replace(p, kind="labelled") for p in made_up_prompts()]
+    start = saved_tiny_network(tmp_path / "start", prompts)
+    predictor = train_checkpoint(
+        prompts, tmp_path / "out", plan=replace(PLAN, state_loss=1.0), encoder=str(start),
+        modernbert_layers=1, progress=False,
+    )  # fmt: skip
+    assert predictor.manifest.encoder["architecture"] == "ModernBertModel"
+
+
+def test_states_without_a_student_are_refused(tmp_path: Path) -> None:
+    prompts = [replace(p, kind="labelled") for p in made_up_prompts()]
+    start = saved_tiny_network(tmp_path / "start", prompts)
+    with pytest.raises(InvalidInputError, match=r"state_loss needs a student .* received 1\.0"):
+        train_checkpoint(
+            prompts, tmp_path / "out", plan=replace(PLAN, state_loss=1.0), encoder=str(start),
+            progress=False,
+        )  # fmt: skip
+
+
+def saved_tiny_network(folder: Path, prompts: list[LabelledPrompt]) -> Path:
     from hydra_nb.predictor.checkpoint import Manifest
     from hydra_nb.predictor.torch_checkpoint import save_network
 
-    prompts = [replace(p, kind="labelled") for p in made_up_prompts()]
     tokenizer = tiny_tokenizer([prompt.text for prompt in prompts])
     start = tiny_network(tokenizer.tokenizer.get_vocab_size())
     description = {"architecture": "BertModel", "layers": 2, "attention_heads": 2}
     save_network(
-        tmp_path / "start", start, tokenizer,
+        folder, start, tokenizer,
         Manifest(kind="torch", name="tiny", encoder=description, pooling="mean"),
     )  # fmt: skip
+    return folder
+
+
+def test_a_narrowed_network_is_trained_served_and_opened_again(tmp_path: Path) -> None:
+    prompts = [replace(p, kind="labelled") for p in made_up_prompts()]
+    start = saved_tiny_network(tmp_path / "start", prompts)
     train_checkpoint(
-        prompts, tmp_path / "out", plan=PLAN, encoder=str(tmp_path / "start"),
+        prompts, tmp_path / "out", plan=PLAN, encoder=str(start),
         feed_forward=16, progress=False,
     )  # fmt: skip
     served, exact = (load_predictor(tmp_path / name) for name in ("out", "out/torch"))

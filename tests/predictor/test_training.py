@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,6 +56,25 @@ def test_the_same_seed_trains_the_same_network() -> None:
     ]
     left, right = (network.state_dict() for network, _ in runs)
     assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_weak_prompt_of_every_epoch_is_not_drawn_by_lot() -> None:
+    import torch
+
+    from hydra_nb.predictor.plan import TrainingPlan
+    from hydra_nb.predictor.training import train
+
+    plan = TrainingPlan(epochs=1, tokens_per_batch=512, threads=1, weak_per_epoch=0)
+    prompts = made_up_prompts()
+    tokenizer = tiny_tokenizer([prompt.text for prompt in prompts])
+    size = tokenizer.tokenizer.get_vocab_size()
+    weak = replace(prompts[0], prompt_id="weak", kind="weak", targets=(1.0, 1.0, 1.0, 1.0))
+    without, drawn, always = (
+        train(tiny_network(size), tokenizer, [*prompts, *more], plan=plan, progress=False)[0]
+        for more in ([], [weak], [replace(weak, every_epoch=True)])
+    )
+    assert torch.equal(without.heads.weight, drawn.heads.weight)
+    assert not torch.equal(without.heads.weight, always.heads.weight)
 
 
 def test_learning_rates_fall_from_the_heads_to_the_first_layer() -> None:
