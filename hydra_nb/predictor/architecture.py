@@ -97,8 +97,7 @@ class RequirementNetwork(nn.Module):
         else:
             weights = attention_mask.unsqueeze(-1).float()  # (batch, tokens, 1)
             pooled = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
-        # Not a matrix product, so that int8 leaves the whitening alone.
-        white = ((pooled - self.center).unsqueeze(-1) * self.whitening).sum(dim=1)
+        white = (pooled - self.center) @ self.whitening
         return NetworkOutput(
             logits=self.heads(self.dropout(pooled)),
             log_spread=self.spread_heads(pooled.detach()),

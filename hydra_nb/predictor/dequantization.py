@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hydra_nb.errors import CheckpointError
 from hydra_nb.predictor.architecture import RequirementNetwork
 from hydra_nb.predictor.checkpoint import Manifest, read_manifest
-from hydra_nb.predictor.quantization import OUTLIER_ROWS, OUTLIERS
+from hydra_nb.predictor.quantization import OUTLIER_ROWS, OUTLIERS, WHITENING
 from hydra_nb.predictor.tokens import PromptTokenizer
 
 Weights = dict[str, NDArray[np.float32]]
@@ -83,7 +83,7 @@ def _weights(path: Path) -> Weights:
     for node in graph.nodes:
         if node.op_type not in ("MatMul", "MatMulInteger") or node.input[1] not in graph.constants:
             continue
-        if node.input[1].endswith(OUTLIER_ROWS):
+        if node.input[1].endswith(OUTLIER_ROWS) or node.input[1] == WHITENING:
             continue
         matrix = graph.matrix(node.input[1], node.input[0]).T
         found = _LAYER.search(node.name)
