@@ -57,7 +57,8 @@ def test_its_int8_scores_follow_its_fp32_scores(
     found = shipped.predict([prompt["text"] for prompt in labelled]).values
     exact = columns(labelled, "fp32")
     assert min(np.corrcoef(found[:, k], exact[:, k])[0, 1] for k in range(4)) >= 0.995
-    assert np.abs(found - exact).mean() <= 0.01
+    assert np.abs(found - exact).mean() <= 0.005
+    assert np.percentile(np.abs(found - exact).max(axis=1), 95) <= 0.02
 
 
 def test_its_report_is_of_the_test_split_and_of_how_noise_is_told_now(shipped: Predictor) -> None:
