@@ -22,7 +22,7 @@ _PLAN_HELP = {
     "there are fewer than 2,000 labelled prompts, else none",
     "limit": "tokens read of a prompt while training",
     "state_loss": "weight of the hidden states of the whole encoder that a student (--layers, "
-    "--modernbert-layers) misses",
+    "--feed-forward, --modernbert-layers) misses",
     "bfloat16": "only a gain on processors that have it in hardware",
 }
 _PLAN_DEFAULTS = {"patience": 2}

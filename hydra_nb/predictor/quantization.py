@@ -30,9 +30,11 @@ OUTLIERS = "_outliers"
 OUTLIER_ROWS = "_outlier_rows"
 """What is added to the name of a matrix for the channels read in fp32, and for its rows there."""
 
+WHITENING = "network.whitening"
+"""The matrix that the distance from the training prompts is measured with."""
+
 _OUTLIER = 1.5
 _MOST_OUTLIERS = 16
-WHITENING = "network.whitening"
 _SMALLEST = 1e-5
 _LEAST_TABLE_ROWS = 1024
 
@@ -46,7 +48,7 @@ def _weighted_nodes(graph: Any, constants: dict[str, Any]) -> list[Any]:
 
 
 def _stays_fp32(node: Any) -> bool:
-    """Heads and the distance from the training prompts: few weights, and nothing averages them."""
+    """Tell if a node is of the heads or the distance: few weights, right before what is shown."""
     return "head" in node.name or WHITENING in node.input
 
 
@@ -81,7 +83,7 @@ def smooth(model: Any, ranges: dict[str, NDArray[np.float32]], *, strength: floa
 
     Where a matrix has more rows than columns (the second of a feed-forward layer), outliers among
     the channels that it reads go through an fp32 MatMul of their own; returns the names of these
-    nodes. Doing so for all matrices takes a seventh more time and brings the scores no nearer.
+    nodes. Doing so for all matrices takes a seventh more time and brings the scores hardly nearer.
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}

@@ -297,16 +297,17 @@ def train_checkpoint(
     start = copy.deepcopy(network) if plan.start_share else None
     guide = None
     if plan.state_loss:
-        if layers is None and modernbert_layers is None:
+        if layers is None and modernbert_layers is None and feed_forward is None:
             raise InvalidInputError(
-                "state_loss needs a student (layers or modernbert_layers): a network that lost "
-                f"nothing has no states to learn; received {plan.state_loss}"
+                "state_loss needs a student (layers, modernbert_layers or feed_forward): a network "
+                f"that lost nothing has no states to learn; received {plan.state_loss}"
             )
         whole, _, _ = opened_network(encoder, prompts, pooling=pooling, vocabulary=vocabulary)
-        if layers is None or modernbert_layers is not None:
+        if modernbert_layers is not None:
             guide = Guide.of_last(whole)
         else:
-            guide = Guide.of_thinned(whole, layers)
+            every = range(int(whole.encoder.config.num_hidden_layers))
+            guide = Guide.of_thinned(whole, every if layers is None else layers)
     best, history = train(
         network, tokenizer, prompts, plan=plan, progress=progress, state=out / STATE, guide=guide
     )

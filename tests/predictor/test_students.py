@@ -211,6 +211,27 @@ def test_a_modernbert_student_learns_the_last_states_of_a_bert(tmp_path: Path) -
     assert predictor.manifest.encoder["architecture"] == "ModernBertModel"
 
 
+def test_a_narrowed_student_learns_the_states_of_every_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+    real = Guide.of_thinned
+
+    def seen(network: Any, layers: Any) -> Guide:
+        asked.append(list(layers))
+        return real(network, layers)
+
+    monkeypatch.setattr(Guide, "of_thinned", seen)
+    prompts = [replace(p, kind="labelled") for p in made_up_prompts()]
+    start = saved_tiny_network(tmp_path / "start", prompts)
+    predictor = train_checkpoint(
+        prompts, tmp_path / "out", plan=replace(PLAN, state_loss=1.0), encoder=str(start),
+        feed_forward=16, progress=False,
+    )  # fmt: skip
+    assert asked == [[0, 1]]
+    assert predictor.manifest.encoder["intermediate"] == 16
+
+
 def test_states_without_a_student_are_refused(tmp_path: Path) -> None:
     prompts = [replace(p, kind="labelled") for p in made_up_prompts()]
     start = saved_tiny_network(tmp_path / "start", prompts)
