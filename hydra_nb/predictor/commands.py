@@ -70,8 +70,9 @@ def add_commands(commands: Any) -> None:
         "--outcome-prompts",
         type=int,
         default=0,
-        help="with a data folder and --teacher: so many prompts of each benchmark join, the "
-        "teacher's scores ordered by how many models failed (train split); default: 0",
+        help="with a data folder and --teacher: so many prompts of each benchmark join "
+        "every epoch, the teacher's scores ordered by how many models failed (train split); "
+        "default: 0",
     )
     train.add_argument("--vocabulary", type=int, default=46_000, help="pieces kept of the e5 file")
     train.add_argument("--quiet", action="store_true", help="no progress bars")

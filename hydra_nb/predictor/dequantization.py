@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from hydra_nb.errors import CheckpointError
 from hydra_nb.predictor.architecture import RequirementNetwork
@@ -29,9 +31,6 @@ _TABLE = "encoder.embeddings.word_embeddings.weight"
 
 class _Graph:
     def __init__(self, path: Path) -> None:
-        import onnx
-        from onnx import numpy_helper
-
         model: Any = onnx.load(str(path))
         self.nodes = list(model.graph.node)
         self.constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}

@@ -112,8 +112,9 @@ def train(
     torch.set_num_threads(plan.threads)
     generator = random.Random(plan.seed)
     labelled = [p for p in prompts if p.split == "train" and p.kind != "weak"]
-    weak = [p for p in prompts if p.split == "train" and p.kind == "weak" and not p.every_epoch]
-    always = [*labelled, *(p for p in prompts if p.split == "train" and p.every_epoch)]
+    weak = [p for p in prompts if p.split == "train" and p.kind == "weak"]
+    always = [*labelled, *(p for p in weak if p.every_epoch)]
+    by_lot = [p for p in weak if not p.every_epoch]
     dev = [p for p in prompts if p.split == "dev" and p.kind != "weak"]
     if not labelled:
         raise InvalidInputError("there is no labelled prompt in the train split")
@@ -134,7 +135,7 @@ def train(
     for epoch in range(len(run.history), plan.epochs):
         if run.is_patience_over():
             break
-        chosen = [*always, *generator.sample(weak, min(plan.weak_per_epoch, len(weak)))]
+        chosen = [*always, *generator.sample(by_lot, min(plan.weak_per_epoch, len(by_lot)))]
         batches = list(
             training_batches(
                 chosen,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -56,8 +57,6 @@ def silenced(network: Any, layer: int, neuron: int) -> Any:
 
 
 def with_outgoing(network: Any, layer: int, neuron: int | slice, factor: float) -> Any:
-    import copy
-
     changed = copy.deepcopy(network)
     with torch.no_grad():
         changed.encoder.encoder.layer[layer].output.dense.weight[:, neuron] *= factor
@@ -180,7 +179,8 @@ def test_a_kept_layer_is_led_to_what_the_next_kept_one_used_to_read(
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
-def test_training_by_a_guide_brings_the_states_nearer(bfloat16: bool) -> None:
+@pytest.mark.parametrize("modern", [False, True])
+def test_training_by_a_guide_brings_the_states_nearer(bfloat16: bool, modern: bool) -> None:
     from hydra_nb.predictor.training import train
 
     prompts = made_up_prompts()
@@ -193,15 +193,19 @@ def test_training_by_a_guide_brings_the_states_nearer(bfloat16: bool) -> None:
             generator=random.Random(0),
         )
     )  # fmt: skip
-    guide, before = Guide.of_thinned(network, [1]), thinned(network, [1])
+    before = modernbert_student(network, 1) if modern else thinned(network, [1])
+    guide = Guide.of_last(network) if modern else Guide.of_thinned(network, [1])
     plan = replace(PLAN, epochs=8, learning_rate=3e-3, state_loss=4.0, bfloat16=bfloat16)
-    after, _ = train(
-        thinned(network, [1]), tokenizer, prompts, plan=plan, progress=False, guide=guide
+    after, unguided = (
+        train(copy.deepcopy(before), tokenizer, prompts, plan=plan, progress=False, guide=its)[0]
+        for its in (guide, None)
     )
-    assert missed_states(guide, after, batches) < 0.7 * missed_states(guide, before, batches)
+    missed = missed_states(guide, after, batches)
+    assert missed < 0.7 * missed_states(guide, before, batches)
+    assert missed < 0.9 * missed_states(guide, unguided, batches)
 
 
-def test_a_modernbert_student_learns_the_last_states_of_a_bert(tmp_path: Path) -> None:
+def test_a_modernbert_student_with_a_guide_is_served(tmp_path: Path) -> None:
     prompts = [replace(p, kind="labelled") for p in made_up_prompts()]
     start = saved_tiny_network(tmp_path / "start", prompts)
     predictor = train_checkpoint(
@@ -209,6 +213,8 @@ def test_a_modernbert_student_learns_the_last_states_of_a_bert(tmp_path: Path) -
         modernbert_layers=1, progress=False,
     )  # fmt: skip
     assert predictor.manifest.encoder["architecture"] == "ModernBertModel"
+    assert predictor.manifest.training_data["plan"]["state_loss"] == 1.0
+    assert predictor.predict([prompts[0].text]).values.shape == (1, 4)
 
 
 def test_a_narrowed_student_learns_the_states_of_every_layer(
