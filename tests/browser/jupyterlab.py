@@ -190,11 +190,13 @@ class LabPage:
         )
 
     def set_theme(self, *, dark: bool) -> None:
-        """Change JupyterLab's theme and wait until it is on."""
+        """Change JupyterLab's theme and wait until it is on and all of it is seen."""
         theme = "JupyterLab Dark" if dark else "JupyterLab Light"
         self.command("apputils:change-theme", theme=theme)
         light = "false" if dark else "true"
         self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]', state="attached")
+        # a veil lies over the page for a moment longer
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
 
     def execute(self, code: str) -> str:
         """Run code in the notebook's kernel; return what it prints, or raise with its error."""
