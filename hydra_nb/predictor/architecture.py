@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hydra_nb.dimensions import DIMENSIONS
 from hydra_nb.errors import InvalidInputError
@@ -15,9 +17,12 @@ POOLINGS = ("mean", "cls")
 HEADS = ("heads.", "spread_heads.", "noise_head.")
 """Prefixes of the parameters above the encoder."""
 
+_HEAD_NEURONS = ("heads.inner.", "heads.outer")
+
 _FIRST_LOG_SPREAD = -2.5
 _FIRST_NOISE_LOGIT = -2.0
 _SHRINKAGE = 0.05
+_NEURONS = 16
 
 
 class NetworkOutput(NamedTuple):
@@ -39,13 +44,33 @@ class NetworkOutput(NamedTuple):
     distance: Tensor
 
 
+class RequirementHeads(nn.Linear):
+    """Four heads that share no weight: linear, and 16 neurons each for what is not.
+
+    Attributes:
+        inner: from the pooled state to the neurons of all heads, head by head.
+        outer: `(4, 16)`, weights of the neurons; 0 at first, so that heads start out linear.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__(hidden, len(DIMENSIONS))
+        self.inner = nn.Linear(hidden, len(DIMENSIONS) * _NEURONS)
+        self.outer = nn.Parameter(torch.zeros(len(DIMENSIONS), _NEURONS))
+
+    def forward(self, input: Tensor) -> Tensor:  # nn.Linear has that name
+        """Return logits `(batch, 4)` of pooled states `(batch, hidden)`."""
+        neurons = functional.gelu(self.inner(input)).reshape(-1, *self.outer.shape)
+        linear: Tensor = super().forward(input)
+        return linear + (neurons * self.outer).sum(dim=-1)
+
+
 class RequirementNetwork(nn.Module):
     """Requirements, their spread, irrelevant tokens and the distance from the training prompts.
 
     Attributes:
         encoder: any transformers encoder that returns `last_hidden_state`.
         pooling: `mean` over the unmasked tokens, or `cls` (the first token).
-        heads: one linear layer whose four outputs are the four heads; they share no weight.
+        heads: the four heads; see `RequirementHeads`.
         spread_heads: the same for the expected absolute error of each head.
         noise_head: one logit a token.
         center, whitening: `(hidden,)` and `(hidden, hidden)`; see `fit_distance`.
@@ -62,7 +87,7 @@ class RequirementNetwork(nn.Module):
         self.encoder = encoder
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.Linear(hidden, len(DIMENSIONS))
+        self.heads = RequirementHeads(hidden)
         self.spread_heads = nn.Linear(hidden, len(DIMENSIONS))
         self.noise_head = nn.Linear(hidden, 1)
         nn.init.zeros_(self.spread_heads.weight)
@@ -70,6 +95,16 @@ class RequirementNetwork(nn.Module):
         nn.init.constant_(self.noise_head.bias, _FIRST_NOISE_LOGIT)
         self.register_buffer("center", torch.zeros(hidden))
         self.register_buffer("whitening", torch.eye(hidden))
+
+    def load_weights(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state; one of linear heads, as they were at first, leaves them linear.
+
+        Raises:
+            RuntimeError: it is the state of another network.
+        """
+        own = self.state_dict()
+        neurons = {name: own[name] for name in own if name.startswith(_HEAD_NEURONS)}
+        self.load_state_dict({**neurons, **state})
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> NetworkOutput:
         """Return what the network says of ids `(batch, tokens)`; no mask means no padding."""

@@ -17,6 +17,7 @@ from hydra_nb.predictor.augmentation import augmented
 from hydra_nb.predictor.dataset import LabelledPrompt
 from hydra_nb.predictor.input_text import clean_text
 from hydra_nb.predictor.noise import Span
+from hydra_nb.predictor.plan import TrainingPlan
 from hydra_nb.predictor.signals import signal_flags
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Batch:
         alike: index lists of rows that must score the same.
         above: `(higher row, lower row, dimension)` triples.
         noise: `(batch, tokens)`, 1 where a token has no bearing on the targets.
+        stressed: `(batch,)`, the dimension on which models were tried, -1 where none was.
     """
 
     ids: Tensor
@@ -47,6 +49,7 @@ class Batch:
     alike: list[list[int]]
     above: list[tuple[int, int, int]]
     noise: Tensor
+    stressed: Tensor
 
 
 @dataclass(frozen=True)
@@ -117,16 +120,18 @@ def _joined(left: str, right: str) -> str:
 def training_batches(
     prompts: Sequence[LabelledPrompt],
     tokenizer: PromptTokenizer,
-    *,
-    weights: dict[str, float],
-    tokens_per_batch: int,
-    limit: int,
+    plan: TrainingPlan,
     generator: random.Random,
+    *,
+    times: int = 1,
 ) -> Iterator[Batch]:
-    """Yield the batches of one epoch; `weights` has loss weights by kind of prompt, if not 1."""
+    """Yield the batches of one epoch, each of at most `times` what the plan has for tokens.
+
+    A row that is longer by itself makes a batch of its own.
+    """
     prepared = []
     for unit in _units(prompts, generator):
-        row = partial(_row, tokenizer=tokenizer, limit=limit, generator=generator)
+        row = partial(_row, tokenizer=tokenizer, limit=plan.limit, generator=generator)
         rows = [row(prompt, noisy=generator.random() < _AUGMENTED_SHARE) for prompt in unit]
         alike = len(unit) > 1 and (
             bool(unit[0].set_name) or any(p.expect == ("none",) for p in unit)
@@ -143,7 +148,7 @@ def training_batches(
         chunk: list[tuple[list[_Row], bool]] = []
         rows_in_chunk = 0
         for length, rows, alike in ordered:
-            if chunk and (rows_in_chunk + len(rows)) * length > tokens_per_batch:
+            if chunk and (rows_in_chunk + len(rows)) * length > times * plan.tokens_per_batch:
                 chunks.append(chunk)
                 chunk, rows_in_chunk = [], 0
             chunk.append((rows, alike))
@@ -151,13 +156,13 @@ def training_batches(
         chunks.append(chunk)
     generator.shuffle(chunks)
     for chunk in chunks:
-        yield _collated(chunk, tokenizer.pad_id, weights)
+        yield _collated(chunk, tokenizer.pad_id, plan)
 
 
 def _collated(
     chunk: list[tuple[list[_Row], bool]],
     pad_id: int,
-    weights: dict[str, float],
+    plan: TrainingPlan,
 ) -> Batch:
     rows: list[_Row] = []
     alike, above = [], []
@@ -183,11 +188,16 @@ def _collated(
         ids,
         mask,
         torch.tensor([row.prompt.targets for row in rows]),
-        torch.tensor([weights.get(row.prompt.kind, 1.0) for row in rows]),
+        torch.tensor([plan.weak_loss if row.prompt.kind == "weak" else 1.0 for row in rows]),
         alike,
         above,
         noise,
+        torch.tensor([_column(row.prompt.stressed) for row in rows]),
     )
+
+
+def _column(dimension: str) -> int:
+    return DIMENSIONS.index(dimension) if dimension else -1
 
 
 def padded(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:

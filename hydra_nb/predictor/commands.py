@@ -15,12 +15,15 @@ from hydra_nb.errors import InvalidInputError
 # What has to be heavy is imported by the command that needs it: `--help` must answer at once.
 
 _PLAN_HELP = {
-    "epochs": "passes over the data",
+    "epochs": "passes over the data; 0: the encoder stays, only the heads are fitted",
     "patience": "stop after this many epochs without a better dev merit; 0: never",
     "minutes": "stop after this time, the learning rate falling accordingly; 0: no limit",
     "frozen_layers": "encoder layers that stay as they are; default: two thirds of them where "
     "there are fewer than 2,000 labelled prompts, else none",
     "limit": "tokens read of a prompt while training",
+    "head_epochs": "passes in which the heads are fitted anew once the encoder is finished; "
+    "0: they stay as trained with it",
+    "outcome_loss": "weight there of the stressed dimension of a prompt with an outcome",
     "state_loss": "weight of the hidden states of the whole encoder that a student (--layers, "
     "--feed-forward, --modernbert-layers) misses",
     "bfloat16": "only a gain on processors that have it in hardware",
@@ -120,9 +123,9 @@ def _train(parsed: argparse.Namespace) -> int:
         REPORT_TEXT,
         encoder_name,
         read_prompts,
-        taught,
         train_checkpoint,
     )
+    from hydra_nb.predictor.teachers import taught
 
     if not parsed.quiet:
         logging.basicConfig(format="%(asctime)s %(message)s")

@@ -34,7 +34,8 @@ class LabelledPrompt:
         expect: on the higher line of a minimal pair, the dimensions that must be clearly higher;
             `("none",)` when the whole pair must score the same.
         split: `train`, `dev` or `test`.
-        every_epoch: of a weak prompt: it is part of every epoch, where others are drawn by lot.
+        stressed: of a weak prompt: the dimension in which it is known how many models failed at
+            it. Such a prompt is part of every epoch, where others are drawn by lot.
     """
 
     prompt_id: str
@@ -48,7 +49,7 @@ class LabelledPrompt:
     pair: str = ""
     expect: tuple[str, ...] = ()
     split: str = "train"
-    every_epoch: bool = False
+    stressed: str = ""
 
 
 def split_of(group: str) -> str:

@@ -90,8 +90,8 @@ def _weights(path: Path) -> Weights:
             module = found[2].replace("/", ".")
             weights[f"encoder.encoder.layer.{found[1]}.{module}.weight"] = matrix
         else:
-            head = next(part for part in node.name.split("/") if "head" in part)
-            weights[f"{head}.weight"] = matrix
+            module = ".".join(node.name.split("/")[2:-1])  # /network/heads/inner/Gemm_MatMul
+            weights[f"{module}.weight"] = matrix
     return weights
 
 
@@ -131,7 +131,7 @@ def reopened(folder: str | Path) -> tuple[RequirementNetwork, PromptTokenizer, M
         network = RequirementNetwork(
             BertModel(config, add_pooling_layer=False), pooling=manifest.pooling
         )
-        network.load_state_dict(
+        network.load_weights(
             {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
         )
     except (KeyError, StopIteration, ValueError, RuntimeError) as error:

@@ -52,16 +52,7 @@ def refit_guards(
     evenly drawn.
     """
     chosen = evenly([p for p in prompts if p.split == "train" and p.kind != "weak"], _PROMPTS)
-    batches = list(
-        training_batches(
-            chosen,
-            tokenizer,
-            weights={},
-            tokens_per_batch=plan.tokens_per_batch,
-            limit=plan.limit,
-            generator=random.Random(plan.seed),
-        )
-    )
+    batches = list(training_batches(chosen, tokenizer, plan, random.Random(plan.seed)))
     network.eval()
     hidden, noise, pooled, errors = [], [], [], []
     with torch.no_grad():

@@ -61,7 +61,8 @@ def _options(run: Mapping[str, Any]) -> list[str]:
     """Return the options of `hydra-nb train` that make a run what it was, defaults left out."""
     usual = asdict(TrainingPlan())
     given = []
-    for name, value in run.get("plan", {}).items():
+    # runs from before heads were fitted anew say nothing of it
+    for name, value in {"head_epochs": 0, **run.get("plan", {})}.items():
         # the command has a default of its own for patience
         if name != "patience" and (usual.get(name) == value or isinstance(value, list | tuple)):
             continue
@@ -142,8 +143,9 @@ def model_card(manifest: Manifest) -> str:
                 **{f"{name}, bytes": entry["bytes"] for name, entry in manifest.files.items()},
             }
         ),
-        "Encoder → pooling → four independent sigmoid heads. Before the text stand the signal "
-        "tokens of `signals.py` (turn bin, error, file, URL, shell, code, short).",
+        "Encoder → pooling → four independent sigmoid heads, each linear and with 16 neurons of "
+        "its own. Before the text stand the signal tokens of `signals.py` (turn bin, error, file, "
+        "URL, shell, code, short).",
         "## How it was made",
         _how_it_was_made(runs),
         "Prompts of the last run, by kind and split; those that share a group, set or pair are in "

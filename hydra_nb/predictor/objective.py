@@ -19,9 +19,7 @@ def requirement_loss(output: NetworkOutput, batch: Batch, plan: TrainingPlan) ->
 
     The spread is fitted by the likelihood of a Laplace distribution and does not reach the encoder.
     """
-    weights = torch.tensor(plan.dimension_weights)
-    scale = batch.weights.sum() * weights.sum()
-    row_weights = weights * batch.weights.unsqueeze(1)
+    weights = row_weights(batch, plan)
     scores = torch.sigmoid(output.logits)
     errors = (scores - batch.targets).abs()
     cross_entropy = functional.binary_cross_entropy_with_logits(
@@ -29,7 +27,27 @@ def requirement_loss(output: NetworkOutput, batch: Batch, plan: TrainingPlan) ->
     )
     likelihood = errors.detach() * torch.exp(-output.log_spread) + output.log_spread
     agreement = cross_entropy + plan.absolute_loss * errors + 0.1 * likelihood
-    total = (agreement * row_weights).sum() / scale
+    total = (agreement * weights).sum() / weights.sum().clamp(min=1e-9)
+    total = total + relation_loss(scores, batch, plan)
+    noise = functional.binary_cross_entropy_with_logits(
+        output.noise_logits, batch.noise, reduction="none"
+    )
+    counted = batch.mask.float()
+    return total + plan.noise_loss * (noise * counted).sum() / counted.sum()
+
+
+def row_weights(batch: Batch, plan: TrainingPlan) -> Tensor:
+    """Return what each row and dimension counts for, `(batch, 4)`."""
+    return torch.tensor(plan.dimension_weights) * batch.weights.unsqueeze(1)
+
+
+def relation_loss(scores: Tensor, batch: Batch, plan: TrainingPlan) -> Tensor:
+    """Return what scores `(batch, 4)` miss of the relations between the rows of a batch.
+
+    These are the variance of rows that must score the same, and a hinge on those where one must
+    score higher.
+    """
+    total = torch.zeros(())
     if batch.alike:
         spread = torch.stack(
             [scores[rows].var(dim=0, unbiased=False).mean() for rows in batch.alike]
@@ -40,11 +58,7 @@ def requirement_loss(output: NetworkOutput, batch: Batch, plan: TrainingPlan) ->
         wanted = (batch.targets[higher, column] - batch.targets[lower, column]).clamp(max=0.3)
         gap = scores[higher, column] - scores[lower, column]
         total = total + plan.above_loss * functional.relu(wanted - gap).square().mean()
-    noise = functional.binary_cross_entropy_with_logits(
-        output.noise_logits, batch.noise, reduction="none"
-    )
-    counted = batch.mask.float()
-    return total + plan.noise_loss * (noise * counted).sum() / counted.sum()
+    return total
 
 
 def _frozen(name: str, plan: TrainingPlan, layers: int) -> bool:

@@ -70,7 +70,7 @@ def _weak_prompt(row: Mapping[Any, Any]) -> LabelledPrompt:
         source=row["benchmark"],
         targets=(0.0, 0.0, 0.0, 0.0),
         group=row["group_id"],
-        every_epoch=True,
+        stressed=BENCHMARKS[row["benchmark"]],
     )
 
 

@@ -13,6 +13,7 @@ class TrainingPlan:
     """How a network is trained.
 
     Attributes:
+        epochs: passes in which the encoder learns as well; 0 leaves it as it is.
         patience: epochs without a better dev merit after which training stops; 0 means never.
         weak_per_epoch: how many weakly labelled prompts, drawn anew, join each epoch.
         weak_loss: loss weight of one of them; a labelled prompt has 1.
@@ -26,6 +27,10 @@ class TrainingPlan:
         noise_loss: weight of telling irrelevant tokens.
         state_loss: weight of the guide's hidden states that a student does not reproduce; only of
             one that was made of a larger network.
+        head_epochs: passes in which the heads are fitted anew once the encoder is finished; see
+            `readout.refit_heads`. 0 leaves them as they were trained with it.
+        outcome_loss: in these passes, loss weight of a prompt at which models were tried
+            (`--outcome-prompts`), on the stressed dimension alone; before, it is a weak one.
         start_share: share of the weights that training started from in those that come out.
         minutes: wall-clock limit; the learning rate then falls with the clock where the clock is
             ahead of the epochs. 0 means none; a run that hits its limit cannot be repeated exactly.
@@ -54,6 +59,8 @@ class TrainingPlan:
     above_loss: float = 2.0
     noise_loss: float = 0.3
     state_loss: float = 0.0
+    head_epochs: int = 20
+    outcome_loss: float = 6.0
     start_share: float = 0.0
     minutes: float = 0.0
     threads: int = 2
@@ -73,7 +80,8 @@ class TrainingPlan:
 
 
 _LEAST = {
-    "epochs": 1, "patience": 0, "weight_decay": 0, "tokens_per_batch": 1, "limit": 8,
-    "frozen_layers": 0, "weak_per_epoch": 0, "weak_loss": 0, "absolute_loss": 0, "alike_loss": 0,
-    "above_loss": 0, "noise_loss": 0, "state_loss": 0, "minutes": 0, "threads": 1,
+    "epochs": 0, "patience": 0, "weight_decay": 0, "tokens_per_batch": 1, "limit": 8,
+    "frozen_layers": 0, "weak_per_epoch": 0, "weak_loss": 0, "absolute_loss": 0,
+    "alike_loss": 0, "above_loss": 0, "noise_loss": 0, "state_loss": 0, "head_epochs": 0,
+    "outcome_loss": 0,     "minutes": 0, "threads": 1,
 }  # fmt: skip

@@ -11,7 +11,7 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,9 @@ from hydra_nb.predictor.guards import average, refit_guards
 from hydra_nb.predictor.guide import Guide
 from hydra_nb.predictor.metrics import targets_of
 from hydra_nb.predictor.model_card import model_card
-from hydra_nb.predictor.outcome_labels import ordered_by_failure
 from hydra_nb.predictor.plan import TrainingPlan
 from hydra_nb.predictor.predictor import DEFAULT_CHECKPOINT, Predictor, load_predictor
+from hydra_nb.predictor.readout import refit_heads
 from hydra_nb.predictor.report import report_markdown
 from hydra_nb.predictor.students import (
     modernbert_student,
@@ -88,43 +88,6 @@ def read_prompts(data: Path, *, unlabelled: bool = False) -> list[LabelledPrompt
     if not data.is_file():
         raise InvalidInputError(f"{data}: no such file or folder")
     return read_table(data, unlabelled=unlabelled)
-
-
-def taught(
-    prompts: Sequence[LabelledPrompt],
-    teachers: Sequence[Predictor],
-    *,
-    most: int,
-    failure: Mapping[str, float] | None = None,
-) -> list[LabelledPrompt]:
-    """Return the prompts with the teachers' mean scores as targets of the weakly labelled ones.
-
-    At most `most` of these are kept, evenly drawn: no more than training will look at. Beside them,
-    prompts whose id is in `failure` are all kept, and ordered by it; see `outcome_labels`.
-
-    Raises:
-        InvalidInputError: there is none, so that the teachers would have no say.
-    """
-    failure = failure or {}
-    asked = [p for p in prompts if p.kind == "weak" and p.split == "train"]
-    tried = [p for p in asked if p.prompt_id in failure]
-    others = evenly([p for p in asked if p.prompt_id not in failure], most)[:most]
-    weak = [*others, *tried]
-    if not weak:
-        raise InvalidInputError(
-            "a teacher scores prompts that have no label, and there is none: leave all four "
-            "dimensions of a row blank"
-        )
-    texts = [prompt.text for prompt in weak]
-    values = np.mean([teacher.predict(texts).values for teacher in teachers], axis=0).tolist()
-    scored = [
-        replace(p, targets=(r, c, d, t)) for p, (r, c, d, t) in zip(weak, values, strict=True)
-    ]
-    return [
-        *(prompt for prompt in prompts if prompt.kind != "weak"),
-        *scored[: len(others)],
-        *ordered_by_failure(scored[len(others) :], failure),
-    ]
 
 
 def layers_to_freeze(prompts: Sequence[LabelledPrompt], layers: int) -> int:
@@ -209,12 +172,7 @@ def with_feed_forward(
     """
     labelled = [p for p in prompts if p.kind != "weak" and p.split == "train"]
     batches = training_batches(
-        evenly(labelled, _IMPORTANCE_PROMPTS),
-        tokenizer,
-        weights={},
-        tokens_per_batch=plan.tokens_per_batch,
-        limit=plan.limit,
-        generator=random.Random(plan.seed),
+        evenly(labelled, _IMPORTANCE_PROMPTS), tokenizer, plan, random.Random(plan.seed)
     )
     return narrowed(network, width, neuron_importance(network, batches, plan))
 
@@ -313,6 +271,8 @@ def train_checkpoint(
     )
     if start is not None:
         average(best, start, plan.start_share)
+    fitted_anew = refit_heads(best, tokenizer, prompts, plan=plan, progress=progress)
+    if start is not None or fitted_anew:
         refit_guards(best, tokenizer, prompts, plan=plan, progress=progress)
     manifest = Manifest(
         kind="torch",

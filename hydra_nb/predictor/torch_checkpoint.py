@@ -67,7 +67,7 @@ def load_network(folder: str | Path) -> tuple[RequirementNetwork, PromptTokenize
         encoder.pooler = None
     network = RequirementNetwork(encoder, pooling=manifest.pooling)
     try:
-        network.load_state_dict(load_file(folder / "model.safetensors"))
+        network.load_weights(load_file(folder / "model.safetensors"))
     except (SafetensorError, RuntimeError) as error:
         raise CheckpointError(f"{folder / 'model.safetensors'}: {error}") from error
     tokenizer = PromptTokenizer.from_file(folder / "tokenizer.json", max_tokens=manifest.max_tokens)

@@ -113,8 +113,8 @@ def train(
     generator = random.Random(plan.seed)
     labelled = [p for p in prompts if p.split == "train" and p.kind != "weak"]
     weak = [p for p in prompts if p.split == "train" and p.kind == "weak"]
-    always = [*labelled, *(p for p in weak if p.every_epoch)]
-    by_lot = [p for p in weak if not p.every_epoch]
+    always = [*labelled, *(p for p in weak if p.stressed)]
+    by_lot = [p for p in weak if not p.stressed]
     dev = [p for p in prompts if p.split == "dev" and p.kind != "weak"]
     if not labelled:
         raise InvalidInputError("there is no labelled prompt in the train split")
@@ -136,16 +136,7 @@ def train(
         if run.is_patience_over():
             break
         chosen = [*always, *generator.sample(by_lot, min(plan.weak_per_epoch, len(by_lot)))]
-        batches = list(
-            training_batches(
-                chosen,
-                tokenizer,
-                weights={"weak": plan.weak_loss},
-                tokens_per_batch=plan.tokens_per_batch,
-                limit=plan.limit,
-                generator=generator,
-            )
-        )
+        batches = list(training_batches(chosen, tokenizer, plan, generator))
         losses = []
         network.train()
         bar = tqdm(

@@ -12,7 +12,7 @@ from hydra_nb.predictor.dataset import LabelledPrompt, split_of
 from hydra_nb.predictor.metrics import spearman
 from hydra_nb.predictor.outcome_labels import ordered_by_failure, outcome_prompts, reordered
 from hydra_nb.predictor.predictor import Predictor
-from hydra_nb.predictor.recipe import taught
+from hydra_nb.predictor.teachers import taught
 
 PROMPT = LabelledPrompt("p", "text", "en", "annotated", "other", (0.5, 0.5, 0.5, 0.5))
 

@@ -257,7 +257,7 @@ def test_patience_stops_a_run_that_no_longer_improves() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"epochs": 0}, {"learning_rate": 0.0}, {"minutes": float("nan")}, {"limit": 2}]
+    "wrong", [{"epochs": -1}, {"learning_rate": 0.0}, {"minutes": float("nan")}, {"limit": 2}]
 )
 def test_a_plan_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match=next(iter(wrong))):
@@ -324,6 +324,30 @@ def test_refitted_guards_tell_noise_and_leave_the_requirements_alone(
     assert float(noise[-8:-1].mean()) > float(noise[3:8].mean())
 
 
+def test_without_epochs_the_encoder_stays_and_the_heads_are_fitted(
+    trained: SimpleNamespace, tmp_path: Path
+) -> None:
+    import torch
+
+    from hydra_nb.predictor.recipe import train_checkpoint
+    from hydra_nb.predictor.torch_checkpoint import load_network, save_network
+
+    network, tokenizer, manifest = load_network(trained.torch_folder)
+    torch.nn.init.zeros_(network.heads.weight)
+    save_network(tmp_path / "start", network, tokenizer, manifest)
+    plan = TrainingPlan(epochs=0, threads=1, frozen_layers=0)
+    train_checkpoint(
+        trained.prompts, tmp_path / "out", plan=plan, encoder=str(tmp_path / "start"),
+        progress=False,
+    )  # fmt: skip
+    before = network.state_dict()
+    after = load_network(tmp_path / "out" / "torch")[0].state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert "heads.weight" in moved
+    assert not any(name.startswith("encoder.") for name in moved)
+    assert "--epochs 0" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+
+
 def test_few_prompts_freeze_two_thirds_of_the_layers() -> None:
     from hydra_nb.predictor.recipe import layers_to_freeze
 
@@ -335,7 +359,7 @@ def test_few_prompts_freeze_two_thirds_of_the_layers() -> None:
 def test_weak_prompts_take_the_mean_of_what_their_teachers_say(
     trained: SimpleNamespace, shipped: Predictor
 ) -> None:
-    from hydra_nb.predictor.recipe import taught
+    from hydra_nb.predictor.teachers import taught
 
     weak = [replace(p, kind="weak", split="train") for p in made_up_prompts()[:3]]
     labelled = made_up_prompts()[3:5]
@@ -382,7 +406,7 @@ def test_too_few_dev_prompts_are_said(
 
 
 def test_a_teacher_without_anything_to_label_is_said(shipped: Predictor) -> None:
-    from hydra_nb.predictor.recipe import taught
+    from hydra_nb.predictor.teachers import taught
 
     with pytest.raises(InvalidInputError, match="there is none: leave all four"):
         taught(made_up_prompts(), [shipped], most=9)

@@ -37,10 +37,7 @@ def material() -> tuple[Any, list[Batch]]:
     prompts = made_up_prompts()
     tokenizer = tiny_tokenizer([prompt.text for prompt in prompts])
     network = tiny_network(tokenizer.tokenizer.get_vocab_size()).eval()
-    batches = training_batches(
-        prompts, tokenizer, weights={}, tokens_per_batch=512, limit=64,
-        generator=random.Random(0),
-    )  # fmt: skip
+    batches = training_batches(prompts, tokenizer, PLAN, random.Random(0))  # fmt: skip
     return network, list(batches)
 
 
@@ -188,10 +185,7 @@ def test_training_by_a_guide_brings_the_states_nearer(bfloat16: bool, modern: bo
     network = tiny_network(tokenizer.tokenizer.get_vocab_size()).eval()
     network = with_outgoing(network, 0, slice(None), 50.0)
     batches = list(
-        training_batches(
-            prompts, tokenizer, weights={}, tokens_per_batch=512, limit=64,
-            generator=random.Random(0),
-        )
+        training_batches(prompts, tokenizer, PLAN, random.Random(0))
     )  # fmt: skip
     before = modernbert_student(network, 1) if modern else thinned(network, [1])
     guide = Guide.of_last(network) if modern else Guide.of_thinned(network, [1])

@@ -71,7 +71,7 @@ def test_a_weak_prompt_of_every_epoch_is_not_drawn_by_lot() -> None:
     weak = replace(prompts[0], prompt_id="weak", kind="weak", targets=(1.0, 1.0, 1.0, 1.0))
     without, drawn, always = (
         train(tiny_network(size), tokenizer, [*prompts, *more], plan=plan, progress=False)[0]
-        for more in ([], [weak], [replace(weak, every_epoch=True)])
+        for more in ([], [weak], [replace(weak, stressed="reasoning")])
     )
     assert torch.equal(without.heads.weight, drawn.heads.weight)
     assert not torch.equal(without.heads.weight, always.heads.weight)
