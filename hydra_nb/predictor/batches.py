@@ -39,6 +39,7 @@ class Batch:
         alike: index lists of rows that must score the same.
         above: `(higher row, lower row, dimension)` triples.
         noise: `(batch, tokens)`, 1 where a token has no bearing on the targets.
+        labelled: `(batch,)`, whether the targets are labels and not weak ones.
         stressed: `(batch,)`, the dimension on which models were tried, -1 where none was.
     """
 
@@ -49,6 +50,7 @@ class Batch:
     alike: list[list[int]]
     above: list[tuple[int, int, int]]
     noise: Tensor
+    labelled: Tensor
     stressed: Tensor
 
 
@@ -192,6 +194,7 @@ def _collated(
         alike,
         above,
         noise,
+        torch.tensor([row.prompt.kind != "weak" for row in rows]),
         torch.tensor([_column(row.prompt.stressed) for row in rows]),
     )
 

@@ -23,6 +23,7 @@ from hydra_nb.predictor.tokens import PromptTokenizer
 _PROMPTS = 2000
 _STEPS = 120
 _DECAY = 1e-5
+_LEAST_ERROR = 0.003
 
 
 def average(network: RequirementNetwork, start: RequirementNetwork, share: float) -> None:
@@ -71,14 +72,23 @@ def refit_guards(
             network.noise_head(tokens).squeeze(-1), is_noise
         ),
     )
-    vectors, missed = torch.cat(pooled), torch.cat(errors)
+    fit_spread(network.spread_heads, torch.cat(pooled), torch.cat(errors))
+
+
+def fit_spread(head: torch.nn.Linear, pooled: Tensor, errors: Tensor) -> None:
+    """Fit the spread heads, in place, to errors `(n_prompts, 4)` of pooled states.
+
+    By the likelihood of a Laplace distribution. Errors below 0.003 count as that: where heads err
+    by next to nothing, the likelihood has no bound, and one prompt unlike those is infinitely far.
+    """
+    missed = errors.clamp(min=_LEAST_ERROR)
 
     def unlikelihood() -> Tensor:
-        log_spread = network.spread_heads(vectors)
+        log_spread = head(pooled)
         loss: Tensor = (missed * torch.exp(-log_spread) + log_spread).mean()
         return loss
 
-    _minimise(network.spread_heads, unlikelihood)
+    _minimise(head, unlikelihood)
 
 
 def _minimise(head: torch.nn.Linear, loss_of: Callable[[], Tensor]) -> None:

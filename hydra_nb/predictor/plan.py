@@ -83,5 +83,5 @@ _LEAST = {
     "epochs": 0, "patience": 0, "weight_decay": 0, "tokens_per_batch": 1, "limit": 8,
     "frozen_layers": 0, "weak_per_epoch": 0, "weak_loss": 0, "absolute_loss": 0,
     "alike_loss": 0, "above_loss": 0, "noise_loss": 0, "state_loss": 0, "head_epochs": 0,
-    "outcome_loss": 0,     "minutes": 0, "threads": 1,
+    "outcome_loss": 0, "minutes": 0, "threads": 1,
 }  # fmt: skip

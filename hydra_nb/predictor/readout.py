@@ -19,6 +19,7 @@ from tqdm import tqdm
 from hydra_nb.predictor.architecture import RequirementHeads, RequirementNetwork
 from hydra_nb.predictor.batches import Batch, training_batches
 from hydra_nb.predictor.dataset import LabelledPrompt
+from hydra_nb.predictor.guards import fit_spread
 from hydra_nb.predictor.metrics import Scores, dev_merit
 from hydra_nb.predictor.objective import relation_loss, row_weights
 from hydra_nb.predictor.plan import TrainingPlan
@@ -43,12 +44,13 @@ def refit_heads(
 ) -> bool:
     """Fit the heads, in place, for the absolute error on augmented training prompts.
 
+    These are the labelled ones and those at which models were tried; other weak ones are left out.
     Heads that do not come out better on dev prompts (`metrics.dev_merit`) are not kept, nor are any
-    without dev prompts to tell. Return whether they were kept. The spread heads then no longer fit;
-    see `guards.refit_guards`.
+    without dev prompts to tell. Return whether they were kept; if so, the spread heads are fitted
+    to the errors that are left.
     """
     dev = [p for p in prompts if p.split == "dev" and p.kind != "weak"]
-    train = [p for p in prompts if p.split == "train"]
+    train = [p for p in prompts if p.split == "train" and (p.kind != "weak" or p.stressed)]
     if not dev or not plan.head_epochs:
         return False
     batches = list(
@@ -67,7 +69,18 @@ def refit_heads(
     if after["merit"] <= before["merit"]:
         return False
     network.heads = fitted
+    _fit_spread(network, pooled, batches)
     return True
+
+
+def _fit_spread(
+    network: RequirementNetwork, pooled: Sequence[Tensor], batches: Sequence[Batch]
+) -> None:
+    states, targets = torch.cat(list(pooled)), torch.cat([batch.targets for batch in batches])
+    labelled = torch.cat([batch.labelled for batch in batches])
+    with torch.no_grad():
+        errors = (torch.sigmoid(network.heads(states)) - targets).abs()
+    fit_spread(network.spread_heads, states[labelled], errors[labelled])
 
 
 def fitted_heads(

@@ -271,9 +271,8 @@ def train_checkpoint(
     )
     if start is not None:
         average(best, start, plan.start_share)
-    fitted_anew = refit_heads(best, tokenizer, prompts, plan=plan, progress=progress)
-    if start is not None or fitted_anew:
         refit_guards(best, tokenizer, prompts, plan=plan, progress=progress)
+    refit_heads(best, tokenizer, prompts, plan=plan, progress=progress)
     manifest = Manifest(
         kind="torch",
         name=name,

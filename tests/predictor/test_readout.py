@@ -11,7 +11,8 @@ import torch
 
 from hydra_nb.predictor import readout
 from hydra_nb.predictor.architecture import RequirementHeads
-from hydra_nb.predictor.batches import Batch
+from hydra_nb.predictor.batches import Batch, training_batches
+from hydra_nb.predictor.guards import fit_spread
 from hydra_nb.predictor.plan import TrainingPlan
 from hydra_nb.predictor.readout import fitted_heads, refit_heads
 from hydra_nb.predictor.torch_checkpoint import load_network
@@ -30,7 +31,8 @@ def states_and_batches(**relations: Any) -> tuple[list[torch.Tensor], list[Batch
     batches = [
         Batch(
             torch.zeros(64, 1), torch.ones(64, 1), part, torch.ones(64),
-            relations.get("alike", []), [], torch.zeros(64, 1), torch.full((64,), -1),
+            relations.get("alike", []), [], torch.zeros(64, 1),
+            torch.ones(64, dtype=torch.bool), torch.full((64,), -1),
         )
         for part in targets.split(64)
     ]  # fmt: skip
@@ -151,3 +153,43 @@ def test_of_a_prompt_with_an_outcome_only_the_stressed_dimension_counts() -> Non
     assert torch.allclose(decayed, decayed[0, 0].expand_as(decayed), rtol=1e-3)
     assert torch.allclose(fitted.weight[1:], heads.weight[1:], rtol=1e-3)
     assert not torch.allclose(fitted.weight[0], heads.weight[0], rtol=1e-1)
+
+
+def test_the_spread_grows_where_errors_are_larger() -> None:
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(2000, HIDDEN, generator=generator)
+    size = torch.exp(states[:, :1]).expand(-1, 4) * 0.05
+    errors = size * -torch.log(torch.rand(2000, 4, generator=generator))
+    head = torch.nn.Linear(HIDDEN, 4)
+    fit_spread(head, states, errors)
+    with torch.no_grad():
+        ratio = head(states).exp() / size
+    assert float(ratio.log().abs().mean()) < 0.1
+
+
+def test_no_error_at_all_leaves_the_spread_finite() -> None:
+    head = torch.nn.Linear(HIDDEN, 4)
+    fit_spread(head, torch.randn(500, HIDDEN), torch.zeros(500, 4))
+    with torch.no_grad():
+        spread = head(torch.randn(500, HIDDEN)).exp()
+    assert float(spread.median()) == pytest.approx(0.003, rel=0.05)
+    assert float(spread.max()) < 0.01
+
+
+def test_heads_are_fitted_on_labels_and_outcomes_and_not_on_other_weak_prompts(
+    trained: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def batches_of(prompts: Any, *others: Any, **more: Any) -> Any:
+        seen.extend(prompts)
+        return training_batches(prompts, *others, **more)
+
+    monkeypatch.setattr(readout, "training_batches", batches_of)
+    network, tokenizer, _ = load_network(trained.torch_folder)
+    weak = replace(trained.prompts[0], prompt_id="weak", kind="weak")
+    tried = replace(weak, prompt_id="tried", stressed="tool_use")
+    plan = replace(PLAN, head_epochs=1)
+    refit_heads(network, tokenizer, [*trained.prompts, weak, tried], plan=plan, progress=False)
+    labelled = [p.prompt_id for p in trained.prompts if p.split == "train"]
+    assert [prompt.prompt_id for prompt in seen] == [*labelled, "tried"]
