@@ -65,8 +65,14 @@ def refit_heads(
     before = dev_merit(dev, _scores(network.heads, seen))
     fitted = fitted_heads(network.heads, pooled, batches, plan=plan, dropout=network.dropout.p)
     after = dev_merit(dev, _scores(fitted, seen))
-    log.info("heads fitted anew: merit on dev from %.4f to %.4f", before["merit"], after["merit"])
-    if after["merit"] <= before["merit"]:
+    better = after["merit"] > before["merit"]
+    log.info(
+        "heads fitted anew: merit on dev from %.4f to %.4f, %s",
+        before["merit"],
+        after["merit"],
+        "kept" if better else "not kept",
+    )
+    if not better:
         return False
     network.heads = fitted
     _fit_spread(network, pooled, batches)
