@@ -143,9 +143,9 @@ def model_card(manifest: Manifest) -> str:
                 **{f"{name}, bytes": entry["bytes"] for name, entry in manifest.files.items()},
             }
         ),
-        "Encoder → pooling → four independent sigmoid heads, each linear and with 16 neurons of "
-        "its own. Before the text stand the signal tokens of `signals.py` (turn bin, error, file, "
-        "URL, shell, code, short).",
+        "Encoder → pooling → four independent sigmoid heads, each linear and with a few neurons "
+        "of its own. Before the text stand the signal tokens of `signals.py` (turn bin, error, "
+        "file, URL, shell, code, short).",
         "## How it was made",
         _how_it_was_made(runs),
         "Prompts of the last run, by kind and split; those that share a group, set or pair are in "

@@ -55,8 +55,7 @@ def test_neurons_learn_what_no_linear_head_can() -> None:
     pooled, batches = states_and_batches()
     plan = replace(PLAN, head_epochs=80)
     fitted = fitted_heads(RequirementHeads(HIDDEN), pooled, batches, plan=plan, dropout=0.0)
-    error = error_of(fitted, pooled, batches)
-    assert error < 0.5 * linear_error(pooled, batches)
+    assert error_of(fitted, pooled, batches) < 0.5 * linear_error(pooled, batches)
 
 
 def test_the_start_of_the_fit_is_left_as_it_was() -> None:
@@ -148,8 +147,7 @@ def test_of_a_prompt_with_an_outcome_only_the_stressed_dimension_counts() -> Non
     heads = RequirementHeads(HIDDEN)
     torch.nn.init.normal_(heads.outer)
     fitted = fitted_heads(heads, pooled, tried, plan=plan, dropout=0.0)
-    others = [row for row in range(64) if row >= 16]
-    decayed = fitted.inner.weight[others] / heads.inner.weight[others]
+    decayed = fitted.inner.weight[16:] / heads.inner.weight[16:]
     assert torch.allclose(decayed, decayed[0, 0].expand_as(decayed), rtol=1e-3)
     assert torch.allclose(fitted.weight[1:], heads.weight[1:], rtol=1e-3)
     assert not torch.allclose(fitted.weight[0], heads.weight[0], rtol=1e-1)

@@ -37,7 +37,7 @@ def material() -> tuple[Any, list[Batch]]:
     prompts = made_up_prompts()
     tokenizer = tiny_tokenizer([prompt.text for prompt in prompts])
     network = tiny_network(tokenizer.tokenizer.get_vocab_size()).eval()
-    batches = training_batches(prompts, tokenizer, PLAN, random.Random(0))  # fmt: skip
+    batches = training_batches(prompts, tokenizer, PLAN, random.Random(0))
     return network, list(batches)
 
 
@@ -184,9 +184,7 @@ def test_training_by_a_guide_brings_the_states_nearer(bfloat16: bool, modern: bo
     tokenizer = tiny_tokenizer([prompt.text for prompt in prompts])
     network = tiny_network(tokenizer.tokenizer.get_vocab_size()).eval()
     network = with_outgoing(network, 0, slice(None), 50.0)
-    batches = list(
-        training_batches(prompts, tokenizer, PLAN, random.Random(0))
-    )  # fmt: skip
+    batches = list(training_batches(prompts, tokenizer, PLAN, random.Random(0)))
     before = modernbert_student(network, 1) if modern else thinned(network, [1])
     guide = Guide.of_last(network) if modern else Guide.of_thinned(network, [1])
     plan = replace(PLAN, epochs=8, learning_rate=3e-3, state_loss=4.0, bfloat16=bfloat16)
