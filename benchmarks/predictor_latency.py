@@ -1,6 +1,6 @@
-"""Latency of the shipped predictor beside a ModernBERT-base-sized encoder, in the same run.
+"""Latency of a predictor beside a ModernBERT-base-sized encoder, in the same run.
 
-python benchmarks/predictor_latency.py [--runs 100] [--out section.md]
+python benchmarks/predictor_latency.py [--checkpoint DIR] [--runs 100] [--out section.md]
 
 ModernBERT has random weights here (no registry carries real ones; the time is the same) and is
 exported to ONNX with dynamic int8. Both run on one thread, turn by turn, so that a busy moment of
@@ -29,10 +29,10 @@ FILLER = "does the second worker stop reading from the queue when the first one 
 NOISE = "Please use the most powerful model you have for this, it is extremely urgent!"
 
 COLD_START = """
-import time
+import sys, time
 started = time.perf_counter()
 from hydra_nb.predictor import load_predictor
-predictor = load_predictor()
+predictor = load_predictor(*sys.argv[1:])
 predictor.predict(["Why does this test fail only on Mondays?"])
 first = time.perf_counter() - started
 import resource
@@ -123,18 +123,18 @@ def processor() -> str:
     return f"{names[0] if names else platform.processor()}, {len(names)} threads"
 
 
-def section(runs: int, layers: int) -> str:
+def section(runs: int, layers: int, checkpoint: Path | None) -> str:
     """Measure, and return a Markdown section."""
     from hydra_nb.predictor import load_predictor
 
     cold = [
         [float(part) for part in
-         subprocess.run([sys.executable, "-c", COLD_START], capture_output=True, text=True,
-                        check=True).stdout.split()]
+         subprocess.run([sys.executable, "-c", COLD_START, *([checkpoint] if checkpoint else [])],
+                        capture_output=True, text=True, check=True).stdout.split()]
         for _ in range(5)
     ]  # fmt: skip
     cold_seconds, resident, peak = (statistics.median(part) for part in zip(*cold, strict=True))
-    predictor = load_predictor()
+    predictor = load_predictor(checkpoint)
     with tempfile.TemporaryDirectory() as scratch:
         reference = modernbert(Path(scratch), layers=layers)
         rows = []
@@ -220,13 +220,14 @@ def section(runs: int, layers: int) -> str:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, help="default: the shipped predictor")
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument(
         "--layers", type=int, default=22, help="22 is ModernBERT-base; fewer to try"
     )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    text = section(options.runs, options.layers)
+    text = section(options.runs, options.layers, options.checkpoint)
     if options.out:
         options.out.write_text(text, "utf-8")
     print(text)

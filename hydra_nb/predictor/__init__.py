@@ -3,9 +3,10 @@
 Serving: `predictor` (`load_predictor`) → `tokens` (`input_text`, `signals`) → `engines` →
 `irrelevant` → `calibration`, over a `checkpoint` folder; `explanation` asks why. Training, never
 imported while serving: `dataset`, `weak_labels`, `outcome_labels`, `noise`, `augmentation`,
-`batches` → `architecture`, `e5_file`, `vocabulary`, `dequantization`, `torch_checkpoint` → `plan`,
-`objective`, `training_run`, `training` → `export`, `quantization` → `evaluation` (`metrics`,
-`outcomes`, `report`, `model_card`); `recipe` does it all in order, `commands` is its command line.
+`batches` → `architecture`, `e5_file`, `vocabulary`, `dequantization`, `torch_checkpoint` →
+`students`, `modernbert`, `origin` → `plan`, `objective`, `guide`, `training_run`, `training` →
+`guards`, `readout` → `export`, `quantization` → `evaluation` (`metrics`, `outcomes`, `report`,
+`model_card`); `recipe` does it all in order, `commands` is its command line.
 """
 
 from __future__ import annotations

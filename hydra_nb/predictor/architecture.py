@@ -117,11 +117,18 @@ class RequirementNetwork(nn.Module):
         return states.float()
 
     def states(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        """Return the hidden states below and after every layer, each `(batch, tokens, hidden)`."""
+        """Return what every layer reads and the last one gives, each `(batch, tokens, hidden)`.
+
+        ModernBERT normalises what it reads: its states are those behind that norm.
+        """
         found = self.encoder(
             input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True
         )
-        return (*found.hidden_states[:-1], found.last_hidden_state)
+        read = found.hidden_states[:-1]
+        if hasattr(self.encoder, "final_norm"):
+            layers = self.encoder.layers
+            read = [layer.attn_norm(state) for layer, state in zip(layers, read, strict=True)]
+        return (*read, found.last_hidden_state)
 
     def judged(self, hidden: Tensor, attention_mask: Tensor | None = None) -> NetworkOutput:
         """Return what the heads say of hidden states `(batch, tokens, hidden)`."""

@@ -25,7 +25,7 @@ _PLAN_HELP = {
     "0: they stay as trained with it",
     "outcome_loss": "weight there of the stressed dimension of a prompt with an outcome",
     "state_loss": "weight of the hidden states of the whole encoder that a student (--layers, "
-    "--feed-forward, --modernbert-layers) misses",
+    "--feed-forward, --modernbert, --guide) misses",
     "bfloat16": "only a gain on processors that have it in hardware",
 }
 _PLAN_DEFAULTS = {"patience": 2}
@@ -58,9 +58,15 @@ def add_commands(commands: Any) -> None:
         "matter most; two thirds of the time of a BERT encoder goes there",
     )
     train.add_argument(
-        "--modernbert-layers",
-        type=int,
-        help="start an untrained ModernBERT of so many layers on the encoder's token embeddings",
+        "--modernbert",
+        action="store_true",
+        help="rebuild the BERT encoder as a ModernBERT first, its function kept as far as that "
+        "goes; after --layers and --feed-forward",
+    )
+    train.add_argument(
+        "--guide",
+        help="checkpoint whose hidden states a student made in an earlier run learns, by "
+        "--state-loss; in the run that makes it these are the encoder's",
     )
     train.add_argument(
         "--teacher",
@@ -116,15 +122,11 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(parsed: argparse.Namespace) -> int:
+    from hydra_nb.predictor.origin import encoder_name
     from hydra_nb.predictor.outcome_labels import outcome_prompts
     from hydra_nb.predictor.plan import TrainingPlan
     from hydra_nb.predictor.predictor import load_predictor
-    from hydra_nb.predictor.recipe import (
-        REPORT_TEXT,
-        encoder_name,
-        read_prompts,
-        train_checkpoint,
-    )
+    from hydra_nb.predictor.recipe import REPORT_TEXT, read_prompts, train_checkpoint
     from hydra_nb.predictor.teachers import taught
 
     if not parsed.quiet:
@@ -159,8 +161,9 @@ def _train(parsed: argparse.Namespace) -> int:
         pooling=parsed.pooling,
         vocabulary=parsed.vocabulary,
         layers=layers,
-        modernbert_layers=parsed.modernbert_layers,
         feed_forward=parsed.feed_forward,
+        modernbert=parsed.modernbert,
+        guide=parsed.guide,
         teachers=[encoder_name(str(path)) for path in parsed.teacher or ()],
         outcome_prompts=parsed.outcome_prompts,
         progress=not parsed.quiet,

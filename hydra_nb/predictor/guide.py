@@ -19,10 +19,13 @@ class Guide:
     """A network that is not trained, and which of its states go with which of a student's.
 
     State 0 is that of the embeddings, state i that after layer i.
+
+    Attributes:
+        network: the one that is not trained.
     """
 
     def __init__(self, network: RequirementNetwork, pairs: Sequence[tuple[int, int]]) -> None:
-        self._network = network.eval().requires_grad_(False)
+        self.network = network.eval().requires_grad_(False)
         self._pairs = list(pairs)
 
     @classmethod
@@ -34,18 +37,13 @@ class Guide:
         read_next = [*layers[1:], int(network.encoder.config.num_hidden_layers)]
         return cls(network, [(own + 1, its) for own, its in enumerate(read_next)])
 
-    @classmethod
-    def of_last(cls, network: RequirementNetwork) -> Guide:
-        """Guide a student of any architecture and the same width by the last states alone."""
-        return cls(network, [(-1, -1)])
-
     def compared(self, student: RequirementNetwork, batch: Batch) -> tuple[NetworkOutput, Tensor]:
         """Return the student's output, and how much of the guide's states its own do not explain.
 
         The mean over the pairs; see `unexplained`.
         """
         with torch.no_grad():
-            wanted = self._network.states(batch.ids, batch.mask)
+            wanted = self.network.states(batch.ids, batch.mask)
         found = student.states(batch.ids, batch.mask)
         read = batch.mask.bool()
         missed = [unexplained(found[own][read], wanted[its][read]) for own, its in self._pairs]

@@ -72,11 +72,13 @@ def _options(run: Mapping[str, Any]) -> list[str]:
         elif value is not None:
             given.append(f"--{flag} {value}")
     options = run.get("options", {})
-    for name in ("pooling", "feed_forward", "modernbert_layers"):
+    for name in ("pooling", "feed_forward", "guide"):
         if options.get(name) is not None:
             given.append(f"--{name.replace('_', '-')} {options[name]}")
     if options.get("layers") is not None:
         given.append(f"--layers {','.join(map(str, options['layers']))}")
+    if options.get("modernbert"):
+        given.append("--modernbert")
     if run.get("encoder") == _E5 and "vocabulary" in options:
         given.append(f"--vocabulary {options['vocabulary']}")
     if options.get("outcome_prompts"):

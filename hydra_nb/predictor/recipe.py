@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -20,10 +19,8 @@ import numpy as np
 
 from hydra_nb.errors import InvalidInputError
 from hydra_nb.predictor.architecture import RequirementNetwork
-from hydra_nb.predictor.batches import training_batches
 from hydra_nb.predictor.calibration import FEWEST_PROMPTS, Calibration, fit_calibration
 from hydra_nb.predictor.checkpoint import (
-    MANIFEST,
     Manifest,
     read_manifest,
     write_manifest,
@@ -35,38 +32,38 @@ from hydra_nb.predictor.dataset import (
     read_table,
     read_weak_labels,
 )
-from hydra_nb.predictor.dequantization import reopened
 from hydra_nb.predictor.evaluation import evaluate, evenly, score_band
 from hydra_nb.predictor.export import calibration_texts, export_checkpoint
 from hydra_nb.predictor.guards import average, refit_guards
 from hydra_nb.predictor.guide import Guide
 from hydra_nb.predictor.metrics import targets_of
 from hydra_nb.predictor.model_card import model_card
+from hydra_nb.predictor.origin import (
+    TORCH,
+    earlier_runs,
+    encoder_name,
+    guide_of,
+    opened_network,
+    sizes_of,
+    student_of,
+)
 from hydra_nb.predictor.plan import TrainingPlan
-from hydra_nb.predictor.predictor import DEFAULT_CHECKPOINT, Predictor, load_predictor
+from hydra_nb.predictor.predictor import Predictor, load_predictor
 from hydra_nb.predictor.readout import refit_heads
 from hydra_nb.predictor.report import report_markdown
-from hydra_nb.predictor.students import (
-    modernbert_student,
-    narrowed,
-    neuron_importance,
-    thinned,
-)
 from hydra_nb.predictor.tokens import PromptTokenizer
-from hydra_nb.predictor.torch_checkpoint import save_network, start_network
+from hydra_nb.predictor.torch_checkpoint import save_network
 from hydra_nb.predictor.training import network_results, train
 from hydra_nb.predictor.weak_labels import calibrated_weak_labels
 
 log = logging.getLogger(__name__)
 
 STATE = "training_state.pt"
-TORCH = "torch"
 REPORT = "report.json"
 REPORT_TEXT = "report.md"
 CARD = "MODEL_CARD.md"
 
 _FEW_PROMPTS = 2000
-_IMPORTANCE_PROMPTS = 1800
 
 
 def read_prompts(data: Path, *, unlabelled: bool = False) -> list[LabelledPrompt]:
@@ -94,87 +91,6 @@ def layers_to_freeze(prompts: Sequence[LabelledPrompt], layers: int) -> int:
     """Return how many encoder layers stay as they are: two thirds where prompts are few."""
     labelled = sum(prompt.split == "train" and prompt.kind != "weak" for prompt in prompts)
     return layers * 2 // 3 if labelled < _FEW_PROMPTS else 0
-
-
-def opened_network(
-    encoder: str | None,
-    prompts: Sequence[LabelledPrompt],
-    *,
-    pooling: str | None = None,
-    vocabulary: int = 48_000,
-    layers: Sequence[int] | None = None,
-    modernbert_layers: int | None = None,
-) -> tuple[RequirementNetwork, PromptTokenizer, dict[str, Any]]:
-    """Return a network to train, its tokenizer and what it is.
-
-    `encoder` is `None` (the shipped predictor), a checkpoint folder of either kind,
-    `e5-small-q4.bin`, or the folder or hub name of any encoder of transformers. Of a folder that
-    training wrote, the network in its `torch/` is taken. `layers` keeps only some layers of a
-    BERT-like encoder; `modernbert_layers` starts an untrained ModernBERT with that many layers on
-    the token embeddings of the encoder. `pooling` is `mean` unless told otherwise.
-
-    Raises:
-        InvalidInputError: a checkpoint pools in another way.
-    """
-    path = DEFAULT_CHECKPOINT if encoder is None else Path(encoder)
-    if (path / TORCH / MANIFEST).is_file():
-        path = path / TORCH
-    if (path / MANIFEST).is_file() and read_manifest(path, check_files=False).kind == "onnx":
-        network, tokenizer, manifest = reopened(path)
-        description = dict(manifest.encoder)
-    else:
-        texts = [prompt.text for prompt in prompts if prompt.split == "train"]
-        network, tokenizer, description = start_network(
-            str(path),
-            texts=texts,
-            vocabulary_size=vocabulary,
-            pooling=pooling or "mean",
-        )
-    if pooling not in (None, network.pooling):
-        raise InvalidInputError(
-            f"{path}: pools by {network.pooling}, which stays; received pooling {pooling}"
-        )
-    if layers is not None:
-        network = thinned(network, list(layers))
-    if modernbert_layers is not None:
-        origin = f"untrained, on the token embeddings of {encoder_name(encoder)}"
-        network = modernbert_student(network, modernbert_layers)
-        description |= {"architecture": "ModernBertModel", "origin": origin}
-    return network, tokenizer, description | _sizes(network)
-
-
-def _sizes(network: RequirementNetwork) -> dict[str, Any]:
-    names = {
-        "layers": "num_hidden_layers",
-        "hidden": "hidden_size",
-        "intermediate": "intermediate_size",
-        "attention_heads": "num_attention_heads",
-    }
-    config = network.encoder.config
-    return {
-        **{own: int(getattr(config, its)) for own, its in names.items() if hasattr(config, its)},
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "weights": "fp32",
-    }
-
-
-def with_feed_forward(
-    network: RequirementNetwork,
-    tokenizer: PromptTokenizer,
-    prompts: Sequence[LabelledPrompt],
-    width: int,
-    *,
-    plan: TrainingPlan,
-) -> RequirementNetwork:
-    """Return a copy that keeps the `width` feed-forward neurons of each layer that matter most.
-
-    What matters is measured on labelled training prompts; see `students.neuron_importance`.
-    """
-    labelled = [p for p in prompts if p.kind != "weak" and p.split == "train"]
-    batches = training_batches(
-        evenly(labelled, _IMPORTANCE_PROMPTS), tokenizer, plan, random.Random(plan.seed)
-    )
-    return narrowed(network, width, neuron_importance(network, batches, plan))
 
 
 def settled(
@@ -211,8 +127,9 @@ def train_checkpoint(
     pooling: str | None = None,
     vocabulary: int = 48_000,
     layers: Sequence[int] | None = None,
-    modernbert_layers: int | None = None,
     feed_forward: int | None = None,
+    modernbert: bool = False,
+    guide: str | None = None,
     teachers: Sequence[str] = (),
     outcome_prompts: int = 0,
     progress: bool = True,
@@ -220,13 +137,15 @@ def train_checkpoint(
     """Train, calibrate, export and evaluate; return the predictor of the folder written.
 
     A run that was interrupted goes on after its last whole epoch when it is started again with the
-    same arguments. `feed_forward` first narrows the feed-forward layers of a BERT-like encoder.
-    `teachers` are names of the checkpoints that labelled weak prompts, `outcome_prompts` how many
-    of each benchmark joined, for the record.
+    same arguments. `layers`, `feed_forward` and `modernbert` make a student; see
+    `origin.student_of`. It learns the hidden states of what it was made of, or of the checkpoint
+    `guide` where an earlier run made it. `teachers` are names of the checkpoints that labelled weak
+    prompts, `outcome_prompts` how many of each benchmark joined, for the record.
 
     Raises:
         InvalidInputError: nothing to train on, or `out` holds the state of another run; layers or
-            a feed-forward width that the encoder does not have; a `state_loss` without a student.
+            a feed-forward width that the encoder does not have; a `state_loss` without a student or
+            guide, or the reverse; a guide of another kind (see `origin.guide_of`).
         CheckpointError: the encoder cannot be loaded.
     """
     network, tokenizer, description = opened_network(
@@ -234,40 +153,46 @@ def train_checkpoint(
         prompts,
         pooling=pooling,
         vocabulary=vocabulary,
-        layers=layers,
-        modernbert_layers=modernbert_layers,
     )
     options = {
         "pooling": pooling,
         "vocabulary": vocabulary,
         "layers": None if layers is None else list(layers),
-        "modernbert_layers": modernbert_layers,
         "feed_forward": feed_forward,
+        "modernbert": modernbert,
+        "guide": None if guide is None else encoder_name(guide),
         "teachers": list(teachers),
         "outcome_prompts": outcome_prompts,
     }
-    if feed_forward is not None:
-        network = with_feed_forward(network, tokenizer, prompts, feed_forward, plan=plan)
-        description |= _sizes(network)
+    whole, is_student = network, layers is not None or feed_forward is not None or modernbert
+    if plan.state_loss and guide is None and not is_student:
+        raise InvalidInputError(
+            "state_loss needs a student (layers, feed_forward or modernbert) or a guide: a network "
+            f"that lost nothing has no states to learn; received {plan.state_loss}"
+        )
+    if guide is not None and not plan.state_loss:
+        raise InvalidInputError(
+            f"a guide teaches by state_loss, which must be above 0; received {plan.state_loss}"
+        )
+    if is_student:
+        network = student_of(
+            whole, tokenizer, prompts, plan=plan, layers=layers, feed_forward=feed_forward,
+            modernbert=modernbert,
+        )  # fmt: skip
+        description |= sizes_of(network) | {"architecture": type(network.encoder).__name__}
     if plan.frozen_layers is None:
         frozen = layers_to_freeze(prompts, int(network.encoder.config.num_hidden_layers))
         plan = replace(plan, frozen_layers=frozen)
     start = copy.deepcopy(network) if plan.start_share else None
-    guide = None
-    if plan.state_loss:
-        if layers is None and modernbert_layers is None and feed_forward is None:
-            raise InvalidInputError(
-                "state_loss needs a student (layers, modernbert_layers or feed_forward): a network "
-                f"that lost nothing has no states to learn; received {plan.state_loss}"
-            )
-        whole, _, _ = opened_network(encoder, prompts, pooling=pooling, vocabulary=vocabulary)
-        if modernbert_layers is not None:
-            guide = Guide.of_last(whole)
-        else:
-            every = range(int(whole.encoder.config.num_hidden_layers))
-            guide = Guide.of_thinned(whole, every if layers is None else layers)
+    leader = None
+    if guide is not None:
+        runs = earlier_runs(encoder)
+        leader = guide_of(guide, network, tokenizer, runs=runs, layers=layers)
+    elif plan.state_loss:
+        every = range(int(whole.encoder.config.num_hidden_layers))
+        leader = Guide.of_thinned(whole, every if layers is None else layers)
     best, history = train(
-        network, tokenizer, prompts, plan=plan, progress=progress, state=out / STATE, guide=guide
+        network, tokenizer, prompts, plan=plan, progress=progress, state=out / STATE, guide=leader
     )
     if start is not None:
         average(best, start, plan.start_share)
@@ -284,7 +209,7 @@ def train_checkpoint(
             "history": history,
             "encoder": encoder_name(encoder),
             "options": options,
-            "earlier": _earlier(encoder),
+            "earlier": earlier_runs(encoder),
         },
     )
     return finish_checkpoint(best, tokenizer, manifest, prompts, out, progress=progress)
@@ -342,23 +267,3 @@ def training_summary(prompts: Sequence[LabelledPrompt], plan: TrainingPlan) -> d
     """Return what the manifest says about the data: prompts per kind and split, and the plan."""
     counts = Counter(f"{prompt.kind} {prompt.split}" for prompt in prompts)
     return {"prompts": dict(sorted(counts.items())), "plan": asdict(plan)}
-
-
-def encoder_name(encoder: str | None) -> str:
-    """Return how the manifest calls an encoder: never a path of this machine."""
-    if encoder is None:
-        return "the shipped predictor"
-    path = Path(encoder)
-    return path.parent.name if path.name == TORCH and (path / MANIFEST).is_file() else path.name
-
-
-def _earlier(encoder: str | None) -> list[dict[str, Any]]:
-    """Return plan and history of the runs that a checkpoint to be trained further went through."""
-    folder = DEFAULT_CHECKPOINT if encoder is None else Path(encoder)
-    if (folder / TORCH / MANIFEST).is_file():
-        folder = folder / TORCH
-    if not (folder / MANIFEST).is_file():
-        return []
-    last = dict(read_manifest(folder, check_files=False).training_data)
-    earlier: list[dict[str, Any]] = last.pop("earlier", [])
-    return [*earlier, last]

@@ -25,7 +25,7 @@ def thinned(network: RequirementNetwork, layers: list[int]) -> RequirementNetwor
         InvalidInputError: there is no such layer, or the encoder is not BERT-like.
     """
     student = copy.deepcopy(network)
-    stack = _layers(student)
+    stack = bert_layers(student)
     for index in layers:
         if not 0 <= index < len(stack):
             raise InvalidInputError(f"layers must be in [0, {len(stack) - 1}]; received {index}")
@@ -34,7 +34,7 @@ def thinned(network: RequirementNetwork, layers: list[int]) -> RequirementNetwor
     return student
 
 
-def _layers(network: RequirementNetwork) -> Any:
+def bert_layers(network: RequirementNetwork) -> Any:
     try:
         return network.encoder.encoder.layer
     except AttributeError as error:
@@ -56,7 +56,7 @@ def neuron_importance(
     Raises:
         InvalidInputError: the encoder is not BERT-like.
     """
-    layers = _layers(network)
+    layers = bert_layers(network)
     importance = [torch.zeros(layer.intermediate.dense.out_features) for layer in layers]
     activations: list[Tensor] = []
 
@@ -98,7 +98,7 @@ def narrowed(
             f"the feed-forward width must be in [1, {present}]; received {width}"
         )
     student = copy.deepcopy(network)
-    for layer, scores in zip(_layers(student), importance, strict=True):
+    for layer, scores in zip(bert_layers(student), importance, strict=True):
         kept = scores.topk(width).indices.sort().values
         layer.intermediate.dense = _rows(layer.intermediate.dense, kept)
         layer.output.dense = _columns(layer.output.dense, kept)
@@ -120,28 +120,3 @@ def _columns(dense: nn.Linear, kept: Tensor) -> nn.Linear:
         smaller.weight.copy_(dense.weight[:, kept])
         smaller.bias.copy_(dense.bias)
     return smaller
-
-
-def modernbert_student(teacher: RequirementNetwork, layers: int) -> RequirementNetwork:
-    """Return an untrained ModernBERT of the teacher's width, with the teacher's token embeddings.
-
-    Nothing above the embeddings carries over: ModernBERT normalises before each block, rotates
-    positions and gates its feed-forward layers.
-    """
-    from transformers import ModernBertConfig, ModernBertModel
-
-    hidden = int(teacher.encoder.config.hidden_size)
-    table = teacher.encoder.get_input_embeddings().weight
-    config = ModernBertConfig(
-        vocab_size=table.shape[0],
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=int(teacher.encoder.config.num_attention_heads),
-        intermediate_size=hidden * 2,
-        max_position_embeddings=512,
-        pad_token_id=1, bos_token_id=0, eos_token_id=2, cls_token_id=0, sep_token_id=2,
-    )  # fmt: skip
-    encoder: Any = ModernBertModel(config)
-    with torch.no_grad():
-        encoder.get_input_embeddings().weight.copy_(table)
-    return RequirementNetwork(encoder, pooling=teacher.pooling, dropout=teacher.dropout.p)

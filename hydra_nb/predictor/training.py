@@ -119,6 +119,8 @@ def train(
     if not labelled:
         raise InvalidInputError("there is no labelled prompt in the train split")
     origin = "" if state is None else origin_of(network, prompts)
+    if state is not None and guide is not None:
+        origin += origin_of(guide.network, [])
     attention = network.encoder.config._attn_implementation
     if plan.bfloat16:  # there the fused attention of torch takes longer, backwards above all
         network.encoder.set_attn_implementation("eager")

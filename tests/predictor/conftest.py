@@ -116,3 +116,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 def shipped() -> Predictor:
     """Return the predictor that ships with the package."""
     return load_predictor()
+
+
+def saved_tiny_network(folder: Path, prompts: list[LabelledPrompt]) -> Path:
+    """Return the folder of an untrained two-layer network that was saved."""
+    from hydra_nb.predictor.checkpoint import Manifest
+    from hydra_nb.predictor.torch_checkpoint import save_network
+
+    tokenizer = tiny_tokenizer([prompt.text for prompt in prompts])
+    start = tiny_network(tokenizer.tokenizer.get_vocab_size())
+    description = {"architecture": "BertModel", "layers": 2, "attention_heads": 2}
+    save_network(
+        folder, start, tokenizer,
+        Manifest(kind="torch", name="tiny", encoder=description, pooling="mean"),
+    )  # fmt: skip
+    return folder

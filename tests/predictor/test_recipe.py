@@ -413,7 +413,7 @@ def test_a_teacher_without_anything_to_label_is_said(shipped: Predictor) -> None
 
 
 def test_a_checkpoint_keeps_its_pooling(checkpoint: Path) -> None:
-    from hydra_nb.predictor.recipe import opened_network
+    from hydra_nb.predictor.origin import opened_network
 
     network, _, _ = opened_network(str(checkpoint), [])
     assert network.pooling == "cls"
@@ -424,7 +424,7 @@ def test_a_checkpoint_keeps_its_pooling(checkpoint: Path) -> None:
 def test_training_goes_on_from_the_network_before_quantization(checkpoint: Path) -> None:
     import torch
 
-    from hydra_nb.predictor.recipe import opened_network
+    from hydra_nb.predictor.origin import opened_network
     from hydra_nb.predictor.torch_checkpoint import load_network
 
     opened = opened_network(str(checkpoint), [])[0].state_dict()
@@ -446,7 +446,7 @@ def test_a_served_graph_turns_back_into_its_network(trained: SimpleNamespace) ->
 def test_the_shipped_predictor_can_be_trained_on(shipped: Predictor) -> None:
     import torch
 
-    from hydra_nb.predictor.recipe import opened_network
+    from hydra_nb.predictor.origin import opened_network
 
     texts = [prompt.text for prompt in made_up_prompts()[:6]]
     network, tokenizer, description = opened_network(None, [])
