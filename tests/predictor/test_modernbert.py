@@ -140,6 +140,20 @@ def test_turned_axes_leave_the_attention_as_it_was_and_rotate_the_weakest_fastes
             assert not torch.allclose(query, turned_query, atol=1e-2)
 
 
+def test_what_all_keys_share_is_taken_from_them_before_it_is_rotated(
+    material: tuple[RequirementNetwork, list[Batch]],
+) -> None:
+    network, batches = material
+    student = as_modernbert(network, batches)
+    with torch.no_grad():
+        read = torch.cat([network.states(b.ids, b.mask)[0][b.mask.bool()] for b in batches])
+        means = [
+            torch.cat([key.mean(dim=0) for _, key in heads_of(n, n is student, read)])
+            for n in (network, student)
+        ]
+    assert means[1].abs().max() < 1e-3 < means[0].abs().max() / 10
+
+
 def test_gates_start_open(material: tuple[RequirementNetwork, list[Batch]]) -> None:
     network, batches = material
     student = as_modernbert(network, batches)
