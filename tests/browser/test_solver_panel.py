@@ -285,6 +285,19 @@ def test_nothing_is_wider_than_a_narrow_window(open_lab: OpenLab) -> None:
     assert panel.evaluate("panel => panel.scrollWidth <= panel.clientWidth + 1")
 
 
+def test_names_on_strips_are_not_cut_off_below(open_lab: OpenLab) -> None:
+    lab = open_lab(OWN)
+    cut = what_if(lab).evaluate(
+        """panel => [...panel.querySelectorAll(".hy-band-name")].map((name) => {
+            const letters = document.createRange();
+            letters.selectNodeContents(name);
+            return letters.getBoundingClientRect().bottom - name.getBoundingClientRect().bottom;
+        })"""
+    )
+    assert cut
+    assert max(cut) <= 0
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("state", ["ready", "all off", "refused"])
 def test_axe_finds_no_violation(open_lab: OpenLab, dark: bool, state: str) -> None:
