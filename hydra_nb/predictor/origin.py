@@ -45,10 +45,8 @@ def opened_network(
     Raises:
         InvalidInputError: a checkpoint pools in another way.
     """
-    path = DEFAULT_CHECKPOINT if encoder is None else Path(encoder)
-    if (path / TORCH / MANIFEST).is_file():
-        path = path / TORCH
-    if (path / MANIFEST).is_file() and read_manifest(path, check_files=False).kind == "onnx":
+    path = _start(encoder)
+    if is_as_served(encoder):
         network, tokenizer, manifest = reopened(path)
         description = dict(manifest.encoder)
     else:
@@ -64,6 +62,17 @@ def opened_network(
             f"{path}: pools by {network.pooling}, which stays; received pooling {pooling}"
         )
     return network, tokenizer, description | sizes_of(network)
+
+
+def _start(encoder: str | None) -> Path:
+    path = DEFAULT_CHECKPOINT if encoder is None else Path(encoder)
+    return path / TORCH if (path / TORCH / MANIFEST).is_file() else path
+
+
+def is_as_served(encoder: str | None) -> bool:
+    """Tell if training starts from a served graph, its int8 weights turned back."""
+    path = _start(encoder)
+    return (path / MANIFEST).is_file() and read_manifest(path, check_files=False).kind == "onnx"
 
 
 def sizes_of(network: RequirementNetwork) -> dict[str, Any]:
@@ -166,9 +175,7 @@ def encoder_name(encoder: str | None) -> str:
 
 def earlier_runs(encoder: str | None) -> list[dict[str, Any]]:
     """Return plan and history of the runs that a checkpoint to be trained further went through."""
-    folder = DEFAULT_CHECKPOINT if encoder is None else Path(encoder)
-    if (folder / TORCH / MANIFEST).is_file():
-        folder = folder / TORCH
+    folder = _start(encoder)
     if not (folder / MANIFEST).is_file():
         return []
     last = dict(read_manifest(folder, check_files=False).training_data)

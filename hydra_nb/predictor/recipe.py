@@ -43,6 +43,7 @@ from hydra_nb.predictor.origin import (
     earlier_runs,
     encoder_name,
     guide_of,
+    is_as_served,
     opened_network,
     sizes_of,
     student_of,
@@ -208,6 +209,7 @@ def train_checkpoint(
         | {
             "history": history,
             "encoder": encoder_name(encoder),
+            "as_served": is_as_served(encoder),
             "options": options,
             "heads_fitted_anew": fitted,
             "earlier": earlier_runs(encoder),

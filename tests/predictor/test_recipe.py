@@ -347,6 +347,7 @@ def test_without_epochs_the_encoder_stays_and_the_heads_are_fitted(
     assert not any(name.startswith("encoder.") for name in moved)
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
     assert "--epochs 0" in card
+    assert "as served" not in card
     assert "heads are those fitted anew" in card
 
 
@@ -360,6 +361,21 @@ def test_the_model_card_says_that_heads_stayed(trained: SimpleNamespace, tmp_pat
     )  # fmt: skip
     assert made.manifest.training_data["heads_fitted_anew"] is False
     assert "heads are those trained with" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+
+
+def test_the_model_card_says_what_was_started_from_as_served(
+    trained: SimpleNamespace, tmp_path: Path
+) -> None:
+    from hydra_nb.predictor.recipe import train_checkpoint
+
+    plan = TrainingPlan(epochs=0, head_epochs=0, threads=1, frozen_layers=0)
+    made = train_checkpoint(
+        trained.prompts, tmp_path / "out", plan=plan, encoder=str(trained.onnx_folder),
+        progress=False,
+    )  # fmt: skip
+    assert made.manifest.training_data["as_served"] is True
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert f"instead: OUT_{len(made.manifest.training_data['earlier'])}." in card
 
 
 def test_few_prompts_freeze_two_thirds_of_the_layers() -> None:
